@@ -1,0 +1,6 @@
+"""flowlib: normalizing flows, small enough to read. Start with `flowlib.core`."""
+
+from flowlib.core import Compose, Flow, Inverse, Transform
+from flowlib.proof import prove
+
+__all__ = ["Compose", "Flow", "Inverse", "Transform", "prove"]

@@ -1,0 +1,80 @@
+"""What arrives from outside is checked here, once: shapes, numbers, ranges.
+
+Every message says what came, what was expected and what to do, because its reader is a learner in the
+middle of a notebook.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Number = float | int
+VectorLike = Number | Sequence | Tensor
+
+
+def check_count(owner: str, name: str, value: int, at_least: int = 1) -> int:
+    """`value` if it is a whole number of at least `at_least`; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise ValueError(f"{owner}: {name} must be a whole number, {at_least} or more; got {value!r}.")
+    return value
+
+
+def check_choice(owner: str, name: str, value: str, allowed: Sequence[str]) -> str:
+    """`value` if it is one of `allowed`; ValueError otherwise."""
+    if value not in allowed:
+        raise ValueError(f"{owner}: {name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
+    return value
+
+
+def check_above_zero(owner: str, name: str, value: Number) -> float:
+    """`value` as a float if it is a finite number above zero; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{owner}: {name} must be a finite number greater than 0; got {value!r}.")
+    return float(value)
+
+
+def check_numbers(owner: str, name: str, value: VectorLike, dims: int) -> Tensor:
+    """`value` as a new tensor of finite floats with `dims` dimensions (a single number has none)."""
+    expected = f"finite numbers with {dims} dimension{'s' if dims != 1 else ''}"
+    try:
+        tensor = torch.as_tensor(value).detach().clone()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{owner}: {name} must be {expected}; got {value!r}.") from error
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(f"{owner}: {name} must be {expected}; got dtype {tensor.dtype}.")
+    if tensor.dim() != dims:
+        raise ValueError(f"{owner}: {name} must be {expected}; got shape {tuple(tensor.shape)}.")
+    if not tensor.isfinite().all():
+        raise ValueError(f"{owner}: {name} must be {expected}; got {tensor.tolist()}.")
+    return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
+
+
+def check_shape(owner: str, name: str, value: VectorLike, shape: Sequence[int]) -> Tensor:
+    """`value` as a new tensor of finite floats of `shape`; a single number fills the shape."""
+    if isinstance(value, int | float) or (isinstance(value, Tensor) and value.dim() == 0):
+        return check_numbers(owner, name, value, 0).expand(tuple(shape)).clone()
+    tensor = check_numbers(owner, name, value, len(shape))
+    if tensor.shape != torch.Size(shape):
+        raise ValueError(f"{owner}: {name} must have shape {tuple(shape)}; got shape {tuple(tensor.shape)}.")
+    return tensor
+
+
+def check_positive(owner: str, name: str, value: VectorLike, shape: Sequence[int]) -> Tensor:
+    """As `check_shape`, and every number must be greater than zero."""
+    tensor = check_shape(owner, name, value, shape)
+    if not (tensor > 0).all():
+        raise ValueError(f"{owner}: {name} must be greater than 0; got {tensor.tolist()}.")
+    return tensor
+
+
+def check_event(owner: str, value: Tensor, event_shape: Sequence[int]) -> None:
+    """Raise unless `value` is a float tensor whose last dimensions are `event_shape`."""
+    expected = f"a float tensor of shape ({', '.join(['...', *map(str, event_shape)])})"
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{owner} expects {expected}; got {type(value).__name__}. Convert with torch.as_tensor first.")
+    if not value.is_floating_point():
+        raise TypeError(f"{owner} expects {expected}; got dtype {value.dtype}. Convert with .float() first.")
+    if value.dim() < len(event_shape) or value.shape[value.dim() - len(event_shape) :] != torch.Size(event_shape):
+        raise ValueError(f"{owner} expects {expected}; got shape {tuple(value.shape)}.")

@@ -1,0 +1,182 @@
+"""The change of variables: the whole theory of normalizing flows in one short file.
+
+A flow turns noise into data. `forward` goes z -> x (generate), `inverse` goes x -> z (normalize):
+
+    z ~ p_Z,   x = f(z),   log p_X(x) = log p_Z(f⁻¹(x)) + log |det ∂f⁻¹/∂x|
+
+`Transform` is f, `Compose` is f_K ∘ ... ∘ f_1, `Inverse` swaps the directions, `Flow` joins f to its base
+density p_Z. The formula above stands once, in `Flow.log_prob`.
+
+Paper: Papamakarios et al. (2021), Normalizing flows for probabilistic modeling and inference, section 2.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.bases import Base
+from flowlib.checks import check_count, check_event
+
+
+class Transform(nn.Module):
+    """An invertible map f: z -> x that knows the log |det| of its Jacobian.
+
+    Subclasses write two methods. Each returns the new point and `log_det`, the log of the absolute
+    determinant of the Jacobian of *that call*; so at a pair (z, x) the two log-determinants are opposite.
+
+    Args:
+        event_shape: shape of one point, `(D,)` for vectors. Every dimension to its left is a batch dimension;
+            there may be any number of those, also none, also of size zero.
+    """
+
+    def __init__(self, event_shape: Iterable[int]):
+        super().__init__()
+        self.event_shape = torch.Size(event_shape)
+        self.event_dims = len(self.event_shape)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """z (..., D) -> x = f(z) (..., D) and log |det ∂f/∂z| (...)."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(z, context=None) -> (x, log_det).")
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x (..., D) -> z = f⁻¹(x) (..., D) and log |det ∂f⁻¹/∂x| (...)."""
+        raise NotImplementedError(f"{type(self).__name__} must define inverse(x, context=None) -> (z, log_det).")
+
+    def check_input(self, value: Tensor) -> None:
+        """Raise a clear error unless `value` is a float tensor of shape (..., *event_shape)."""
+        check_event(type(self).__name__, value, self.event_shape)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.event_shape[0]}" if self.event_dims == 1 else f"shape={tuple(self.event_shape)}"
+
+
+class Compose(Transform):
+    """f = f_K ∘ ... ∘ f_1: the first transform in the list acts first on z.
+
+    log |det ∂f/∂z| = Σ_k log |det ∂f_k/∂z_{k-1}|, each taken where the point then is (the chain rule).
+    Invertible because every part is; the inverse runs the list backwards. `Compose([])` is the identity.
+
+    Args:
+        transforms: [f_1, ..., f_K], all of one event shape.
+
+    >>> from flowlib.transforms import Planar, Radial
+    >>> x, log_det = Compose([Planar(2), Radial(2)])(torch.zeros(5, 2))
+    >>> x.shape, log_det.shape
+    (torch.Size([5, 2]), torch.Size([5]))
+    """
+
+    def __init__(self, transforms: Iterable[Transform]):
+        transforms = list(transforms)
+        for k, transform in enumerate(transforms):
+            if not isinstance(transform, Transform):
+                raise TypeError(f"Compose expects Transforms; item {k} is a {type(transform).__name__}.")
+            if transform.event_shape != transforms[0].event_shape:
+                raise ValueError(
+                    f"Compose expects transforms of one event shape; item 0 has {tuple(transforms[0].event_shape)}, "
+                    f"item {k} ({type(transform).__name__}) has {tuple(transform.event_shape)}."
+                )
+        super().__init__(transforms[0].event_shape if transforms else ())
+        if not transforms:
+            self.event_dims = 1  # the identity on vectors of any size
+        self.transforms = nn.ModuleList(transforms)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        log_det = z.new_zeros(z.shape[: z.dim() - self.event_dims])
+        for transform in self.transforms:
+            z, term = transform(z, context)
+            log_det = log_det + term
+        return z, log_det
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        log_det = x.new_zeros(x.shape[: x.dim() - self.event_dims])
+        for transform in reversed(self.transforms):
+            x, term = transform.inverse(x, context)
+            log_det = log_det + term
+        return x, log_det
+
+    def trace(self, z: Tensor, context: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (z_k, Σ_{i≤k} log-dets) for k = 0, ..., K: the path of each point, for pictures."""
+        log_det = z.new_zeros(z.shape[: z.dim() - self.event_dims])
+        yield z, log_det
+        for transform in self.transforms:
+            z, term = transform(z, context)
+            log_det = log_det + term
+            yield z, log_det
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Inverse(Transform):
+    """The same map with its two directions swapped: Inverse(f).forward is f.inverse.
+
+    >>> from flowlib.transforms import Sigmoid
+    >>> Inverse(Sigmoid(1))(torch.tensor([0.5]))[0]
+    tensor([0.])
+    """
+
+    def __init__(self, transform: Transform):
+        super().__init__(transform.event_shape)
+        self.event_dims = transform.event_dims
+        self.transform = transform
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform.inverse(z, context)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform(x, context)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Flow(nn.Module):
+    """A base density p_Z and a transform f: together the density p_X of x = f(z).
+
+    Args:
+        transform: f, from noise to data.
+        base: p_Z, a density with the event shape of f.
+
+    >>> from flowlib.bases import StandardNormal
+    >>> from flowlib.transforms import Planar
+    >>> flow = Flow(Planar(2), StandardNormal(2))
+    >>> flow.log_prob(flow.sample(5)).shape
+    torch.Size([5])
+    """
+
+    def __init__(self, transform: Transform, base: Base):
+        super().__init__()
+        if not isinstance(transform, Transform):
+            raise TypeError(f"Flow expects a Transform first; got {type(transform).__name__}.")
+        if not isinstance(base, Base):
+            raise TypeError(f"Flow expects a base density second, e.g. StandardNormal(2); got {type(base).__name__}.")
+        if transform.event_shape and transform.event_shape != base.event_shape:
+            raise ValueError(
+                f"Flow: the transform works on events of shape {tuple(transform.event_shape)}, the base on "
+                f"{tuple(base.event_shape)}. Give both the same shape."
+            )
+        self.transform = transform
+        self.base = base
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p_X(x) = log p_Z(f⁻¹(x)) + log |det ∂f⁻¹/∂x| in nats: x (..., D) -> (...)."""
+        check_event("Flow.log_prob", x, self.base.event_shape)
+        z, log_det = self.transform.inverse(x, context)
+        return self.base.log_prob(z) + log_det
+
+    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """n points x = f(z), z ~ p_Z: shape (n, D). A temperature below 1 draws z closer to the mode."""
+        x, _ = self.transform(self.base.sample(check_count("Flow.sample", "n", n, 0), temperature), context)
+        return x
+
+    def sample_with_log_prob(self, n: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """n points (n, D) and their log p_X (n,), by one pass forward: log p_X(f(z)) = log p_Z(z) − log |det ∂f/∂z|."""
+        z = self.base.sample(check_count("Flow.sample_with_log_prob", "n", n, 0))
+        x, log_det = self.transform(z, context)
+        return x, self.base.log_prob(z) - log_det
+
+    def bits_per_dim(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """−log₂ p_X(x) / D in bits: x (..., D) -> (...). A nat is 1 / log 2 bits."""
+        return -self.log_prob(x, context) / (math.log(2.0) * self.base.event_shape.numel())

@@ -1,0 +1,139 @@
+"""One exercise: a question whose checker knows the right answer and the classic wrong ones by name."""
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says. `passed` is True, False, or None for a stub that nobody has filled in yet."""
+
+    passed: bool | None
+    message: str
+
+    def __repr__(self) -> str:
+        return {True: "✓ ", False: "✗ ", None: "… "}[self.passed] + self.message
+
+    def _repr_html_(self) -> str:
+        colour = {True: "#2f8f6b", False: "#c2571a", None: "#777b82"}[self.passed]
+        return f'<div style="border-left:4px solid {colour};padding:0.3em 0.8em">{html.escape(repr(self))}</div>'
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function for the learner to write, and how to judge it.
+
+    Args:
+        name: what `check` and `hint` call it; it starts with the notebook's number, e.g. "03_planar_log_det".
+        answer: the right function.
+        inputs: argument tuples to try it on, small enough to print.
+        mistakes: (what to tell, the function that makes this mistake) for each classic wrong answer.
+        hint: one or two sentences that help without giving the answer away.
+        tolerance: how far from the answer still counts as right, absolute and relative.
+    """
+
+    name: str
+    answer: Callable
+    inputs: Sequence[tuple]
+    mistakes: Sequence[tuple[str, Callable]]
+    hint: str
+    tolerance: float = field(default=1e-4)
+
+    def check(self, attempt: Callable) -> Verdict:
+        """Judge the learner's function on every input."""
+        if not callable(attempt):
+            return Verdict(
+                False, f"check needs the function itself, without brackets; it got {type(attempt).__name__}."
+            )
+        wrong_at = None
+        for arguments in self.inputs:
+            try:
+                value = attempt(*copies(arguments))
+            except Exception as error:  # a learner's function may raise anything: the verdict must say what
+                return Verdict(
+                    False, f"Your function raised {type(error).__name__}: {error}  (called with {shown(arguments)})"
+                )
+            if value is None or value is Ellipsis or value is NotImplemented:
+                return Verdict(None, "Not filled in yet: replace the ... in the cell above, run it, then run this one.")
+            if wrong_at is None and not self.agrees(value, self.answer(*copies(arguments))):
+                wrong_at = arguments, value
+        if wrong_at is None:
+            return Verdict(True, f"Right, on all {len(self.inputs)} inputs.")
+        return Verdict(False, self.named_mistake(attempt) or self.difference(*wrong_at))
+
+    def named_mistake(self, attempt: Callable) -> str | None:
+        """The message of the classic mistake that agrees with the attempt on every input, if there is one."""
+        for message, mistake in self.mistakes:
+            if all(self.agrees(attempt(*copies(a)), mistake(*copies(a))) for a in self.inputs):
+                return message
+        return None
+
+    def difference(self, arguments: tuple, value: Any) -> str:
+        """Where the attempt and the answer part, without a name for the mistake."""
+        for got, expected in zip(parts(value), parts(self.answer(*copies(arguments))), strict=False):
+            got = as_tensor(got)
+            if got is None:
+                return f"Your function returned a {type(value).__name__}; expected {shape_of(expected)}."
+            if got.shape != as_tensor(expected).shape:
+                return f"Your function returned shape {tuple(got.shape)}; expected {shape_of(expected)}."
+        expected = self.answer(*copies(arguments))
+        if len(parts(value)) != len(parts(expected)):
+            return f"Your function returned {len(parts(value))} values; expected {len(parts(expected))}."
+        return f"Not yet. For {shown(arguments)} it gives {shown((value,))}; expected {shown((expected,))}."
+
+    def agrees(self, value: Any, expected: Any) -> bool:
+        """Whether two results have the same parts, shapes and, up to the tolerance, numbers."""
+        if len(parts(value)) != len(parts(expected)):
+            return False
+        pairs = [(as_tensor(a), as_tensor(b)) for a, b in zip(parts(value), parts(expected), strict=True)]
+        return all(
+            a is not None
+            and a.shape == b.shape
+            and torch.allclose(a, b, self.tolerance, self.tolerance, equal_nan=True)
+            for a, b in pairs
+        )
+
+
+def parts(value: Any) -> tuple:
+    """A tuple of results as it is, a single result as a tuple of one."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def as_tensor(value: Any) -> Tensor | None:
+    """`value` as a detached float64 tensor, None if it holds no numbers."""
+    try:
+        return torch.as_tensor(value).detach().double()
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def copies(arguments: tuple) -> tuple:
+    """The arguments with fresh tensors, so that an attempt that writes into them harms nobody."""
+    return tuple(a.clone() if isinstance(a, Tensor) else a for a in arguments)
+
+
+def shape_of(value: Any) -> str:
+    shape = tuple(as_tensor(value).shape)
+    return f"shape {shape}" if shape else "one number"
+
+
+def shown(values: tuple) -> str:
+    """Arguments or results, rounded to four decimals, for a message."""
+    texts = []
+    for value in values:
+        if isinstance(value, tuple):
+            texts.append(f"({shown(value)})")
+        elif isinstance(value, Tensor):
+            texts.append(str([round(v, 4) for v in value.flatten().tolist()]) if value.dim() == 1 else rounded(value))
+        else:
+            texts.append(f"{value:.4g}" if isinstance(value, float) else getattr(value, "__name__", repr(value)))
+    return ", ".join(texts)
+
+
+def rounded(value: Tensor) -> str:
+    return str((value.detach().double() * 1e4).round().div(1e4).tolist())

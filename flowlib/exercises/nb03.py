@@ -1,0 +1,5 @@
+"""The exercises of notebook 03."""
+
+from flowlib.exercises.exercise import Exercise
+
+EXERCISES: list[Exercise] = []

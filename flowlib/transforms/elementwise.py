@@ -1,0 +1,132 @@
+"""Elementwise flows: each dimension is moved by its own increasing function, blind to the others.
+
+The Jacobian is diagonal, so the log-determinant is a sum of D logarithms. Elementwise maps stretch and bend but
+never create correlation: they are the first lesson (notebook 01) and the glue between richer layers.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from flowlib.checks import VectorLike, check_above_zero, check_count, check_positive, check_shape
+from flowlib.core import Inverse, Transform
+
+
+class ElementwiseAffine(Transform):
+    """Stretch and shift each dimension.
+
+    Map: x = exp(log_scale) ⊙ z + shift. Log-determinant: Σ_i log_scale_i, the same at every point.
+    Invertible always, because the scale is an exponential: z = (x − shift) ⊙ exp(−log_scale).
+
+    Args:
+        dim: D.
+        shift: (D,) or one number, default 0.
+        scale: (D,) or one number, positive, default 1. Stored and trained as its logarithm.
+
+    Paper: Dinh et al. (2015), NICE, section 3.3 (the diagonal scaling layer).
+
+    >>> ElementwiseAffine(1, shift=1.0, scale=2.0)(torch.tensor([3.0]))[0]
+    tensor([7.], grad_fn=<AddBackward0>)
+    """
+
+    def __init__(self, dim: int, shift: VectorLike = 0.0, scale: VectorLike = 1.0):
+        super().__init__([check_count("ElementwiseAffine", "dim", dim)])
+        self.shift = nn.Parameter(check_shape("ElementwiseAffine", "shift", shift, [dim]))
+        self.log_scale = nn.Parameter(check_positive("ElementwiseAffine", "scale", scale, [dim]).log())
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return self.log_scale.exp() * z + self.shift, self.log_scale.sum().expand(z.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        return (x - self.shift) * (-self.log_scale).exp(), (-self.log_scale.sum()).expand(x.shape[:-1])
+
+
+class Sigmoid(Transform):
+    """Squash the real line into the interval (0, 1): the CDF of the logistic density.
+
+    Map: x_i = 1 / (1 + exp(−z_i)). Log-determinant: Σ_i [−softplus(z_i) − softplus(−z_i)].
+    Invertible everywhere in exact arithmetic, z_i = log x_i − log(1 − x_i); in floating point x rounds to 1 beyond
+    z ≈ 17 (float32) or 37 (float64), and what is lost there cannot come back. Outside [0, 1] the inverse is nan.
+
+    Args:
+        dim: D.
+
+    Paper: Dinh et al. (2017), RealNVP, section 4.1 (the logit of the data).
+
+    >>> Sigmoid(1)(torch.tensor([0.0]))
+    (tensor([0.5000]), tensor(-1.3863))
+    """
+
+    def __init__(self, dim: int):
+        super().__init__([check_count(type(self).__name__, "dim", dim)])
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return torch.sigmoid(z), -(softplus(z) + softplus(-z)).sum(-1)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        log_x, log_rest = x.log(), (-x).log1p()  # log x and log(1 − x), (..., D)
+        return log_x - log_rest, -(log_x + log_rest).sum(-1)
+
+
+class Logit(Inverse):
+    """Open the interval (0, 1) to the real line: the inverse of `Sigmoid`.
+
+    Map: x_i = log z_i − log(1 − z_i). Log-determinant: Σ_i [−log z_i − log(1 − z_i)].
+    Invertible on (0, 1); the ends go to ∓∞ and points outside to nan.
+
+    Args:
+        dim: D.
+
+    Paper: Dinh et al. (2017), RealNVP, section 4.1.
+
+    >>> Logit(1)(torch.tensor([0.5]))
+    (tensor([0.]), tensor(1.3863))
+    """
+
+    def __init__(self, dim: int):
+        super().__init__(Sigmoid(check_count("Logit", "dim", dim)))
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return super().forward(z, context)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        return super().inverse(x, context)
+
+
+class LeakyReLU(Transform):
+    """A straight line with a kink at zero: the simplest bend.
+
+    Map: x_i = z_i for z_i ≥ 0, slope · z_i below. Log-determinant: log(slope) times the number of negative z_i.
+    Invertible for every slope > 0: divide where x_i < 0. The density of x jumps at zero, by a factor of 1 / slope.
+
+    Args:
+        dim: D.
+        slope: the factor on the negative side, a positive number; fixed, not trained.
+
+    Paper: Papamakarios et al. (2021), section 3.1.1 (elementwise transformers).
+
+    >>> LeakyReLU(1, slope=0.5)(torch.tensor([-2.0]))
+    (tensor([-1.]), tensor(-0.6931))
+    """
+
+    def __init__(self, dim: int, slope: float = 0.1):
+        super().__init__([check_count("LeakyReLU", "dim", dim)])
+        self.register_buffer("slope", torch.tensor(check_above_zero("LeakyReLU", "slope", slope)))
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        negative = z < 0
+        log_det = torch.where(negative, self.slope.log(), 0.0).sum(-1)
+        return torch.where(negative, self.slope * z, z), log_det
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        negative = x < 0
+        log_det = -torch.where(negative, self.slope.log(), 0.0).sum(-1)
+        return torch.where(negative, x / self.slope, x), log_det

@@ -1,0 +1,242 @@
+"""Linear flows: x = W z + bias, with W held in factors that make its determinant and its inverse cheap.
+
+A general determinant costs O(D³). Each parametrization below keeps W as a product of factors whose determinant is a
+product of D numbers, log |det W| = Σ_i log s_i with s_i > 0, so W can never become singular. All three spend exactly
+D² numbers: the two triangles and the diagonal of one free matrix `raw`.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.checks import VectorLike, check_choice, check_count, check_numbers, check_shape
+from flowlib.core import Transform
+
+
+class Linear(Transform):
+    """Rotate, shear and stretch the whole space; the only flow that is its own local linearization.
+
+    Map: x = W z + bias. Log-determinant: log |det W| = Σ_i log s_i, the same at every point.
+    Invertible always, because s = exp(diagonal of `raw`) > 0. The inverse takes triangular solves or transposes of
+    orthogonal factors, never an explicit inverse.
+
+    Args:
+        dim: D.
+        parametrization: "lu" W = P L (U + diag(s)); "svd" W = U diag(s) Vᵀ; "qr" W = Q (R + diag(s)).
+        matrix: the W to start from, (D, D), invertible. A random rotation if not given.
+        bias: (D,) or one number.
+
+    Paper: Kingma and Dhariwal (2018), Glow, section 3.2 (LU); Hoogeboom et al. (2019), section 3.2 (QR). Some lecture
+    notes print the condition for a linear flow as "A ≠ 0"; it is det A ≠ 0.
+
+    >>> x, log_det = Linear(2, matrix=[[2.0, 1.0], [0.0, 0.5]])(torch.tensor([1.0, 2.0]))
+    >>> [round(value, 4) for value in x.tolist()], abs(round(log_det.item(), 4))
+    ([4.0, 1.0], 0.0)
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        parametrization: str = "lu",
+        matrix: VectorLike | None = None,
+        bias: VectorLike = 0.0,
+    ):
+        super().__init__([check_count("Linear", "dim", dim)])
+        self.parametrization = check_choice("Linear", "parametrization", parametrization, list(FACTORS))
+        if matrix is None:
+            matrix = torch.linalg.qr(torch.randn(dim, dim)).Q
+        matrix = check_shape("Linear", "matrix", check_numbers("Linear", "matrix", matrix, dims=2), [dim, dim])
+        if torch.linalg.matrix_rank(matrix) < dim:
+            raise ValueError(f"Linear: matrix must be invertible (det ≠ 0); got {matrix.tolist()}.")
+        self.factors = FACTORS[parametrization](matrix)
+        self.bias = nn.Parameter(check_shape("Linear", "bias", bias, [dim]))
+
+    @property
+    def matrix(self) -> Tensor:
+        """W, (D, D)."""
+        return self.factors.times(torch.eye(self.event_shape[0]).to(self.bias)).mT
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return self.factors.times(z) + self.bias, self.factors.log_det().expand(z.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        return self.factors.solve(x - self.bias), (-self.factors.log_det()).expand(x.shape[:-1])
+
+    def extra_repr(self) -> str:
+        return f"dim={self.event_shape[0]}, parametrization={self.parametrization!r}"
+
+
+class Factors(nn.Module):
+    """W as a product: `raw` (D, D) holds log s on its diagonal and the other factors in its two triangles."""
+
+    def __init__(self, lower: Tensor, log_s: Tensor, upper: Tensor):
+        super().__init__()
+        self.raw = nn.Parameter(lower.tril(-1) + log_s.diag() + upper.triu(1))
+
+    def log_det(self) -> Tensor:
+        """log |det W| = Σ_i log s_i, ()."""
+        return self.raw.diagonal().sum()
+
+    def times(self, z: Tensor) -> Tensor:
+        """W z for every row of z (..., D)."""
+        raise NotImplementedError
+
+    def solve(self, x: Tensor) -> Tensor:
+        """W⁻¹ x for every row of x (..., D)."""
+        raise NotImplementedError
+
+
+class LU(Factors):
+    """W = P L (U + diag(sign · s)): P a fixed permutation, L unit lower and U strictly upper triangular."""
+
+    def __init__(self, matrix: Tensor):
+        p, lower, upper = torch.linalg.lu(matrix)
+        diagonal = upper.diagonal()
+        super().__init__(lower, diagonal.abs().log(), upper)
+        self.register_buffer("order", p.argmax(1))  # (P v)_i = v_order_i
+        self.register_buffer("sign", diagonal.sign())
+
+    def triangles(self) -> tuple[Tensor, Tensor]:
+        """L and U + diag(sign · s), both (D, D)."""
+        log_s = self.raw.diagonal()
+        return self.raw.tril(-1) + torch.ones_like(log_s).diag(), self.raw.triu(1) + (self.sign * log_s.exp()).diag()
+
+    def times(self, z: Tensor) -> Tensor:
+        lower, upper = self.triangles()
+        return (z @ upper.mT @ lower.mT)[..., self.order]
+
+    def solve(self, x: Tensor) -> Tensor:
+        lower, upper = self.triangles()
+        return solve_rows(upper, solve_rows(lower, x[..., self.order.argsort()], upper=False), upper=True)
+
+
+class QR(Factors):
+    """W = Q (R + diag(s)): Q = Q₀ exp(A) orthogonal, R strictly upper triangular."""
+
+    def __init__(self, matrix: Tensor):
+        q, r = torch.linalg.qr(matrix)
+        sign = r.diagonal().sign()  # Q diag(sign) · diag(sign) R has a positive diagonal
+        super().__init__(torch.zeros_like(r), r.diagonal().abs().log(), sign.unsqueeze(-1) * r)
+        self.register_buffer("q0", q * sign)
+
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """Q and R + diag(s), both (D, D)."""
+        return self.q0 @ rotation_from(self.raw), self.raw.triu(1) + self.raw.diagonal().exp().diag()
+
+    def times(self, z: Tensor) -> Tensor:
+        q, r = self.pair()
+        return z @ r.mT @ q.mT
+
+    def solve(self, x: Tensor) -> Tensor:
+        q, r = self.pair()
+        return solve_rows(r, x @ q, upper=True)
+
+
+class SVD(Factors):
+    """W = U diag(s) Vᵀ: U = U₀ exp(A) and V = V₀ exp(B) orthogonal; rotate, stretch along the axes, rotate."""
+
+    def __init__(self, matrix: Tensor):
+        u, s, vh = torch.linalg.svd(matrix)
+        super().__init__(torch.zeros_like(u), s.log(), torch.zeros_like(u))
+        self.register_buffer("u0", u)
+        self.register_buffer("v0", vh.mT.contiguous())
+
+    def triple(self) -> tuple[Tensor, Tensor, Tensor]:
+        """U (D, D), s (D,), V (D, D)."""
+        return self.u0 @ rotation_from(self.raw), self.raw.diagonal().exp(), self.v0 @ rotation_from(self.raw.mT)
+
+    def times(self, z: Tensor) -> Tensor:
+        u, s, v = self.triple()
+        return (z @ v * s) @ u.mT
+
+    def solve(self, x: Tensor) -> Tensor:
+        u, s, v = self.triple()
+        return (x @ u / s) @ v.mT
+
+
+FACTORS = {"lu": LU, "svd": SVD, "qr": QR}
+
+
+def rotation_from(raw: Tensor) -> Tensor:
+    """exp(A) with A = lower − lowerᵀ from the strict lower triangle of raw (D, D): a rotation, (D, D)."""
+    lower = raw.tril(-1)
+    return torch.linalg.matrix_exp(lower - lower.mT)
+
+
+def solve_rows(triangle: Tensor, rows: Tensor, upper: bool) -> Tensor:
+    """triangle⁻¹ v for every row v of `rows` (..., D)."""
+    flat = rows.reshape(-1, rows.shape[-1])  # (N, D): one call for all rows
+    return torch.linalg.solve_triangular(triangle.mT, flat, upper=not upper, left=False).reshape(rows.shape)
+
+
+class Rotation(Transform):
+    """Turn space about the origin.
+
+    Map: x = exp(A) z with A antisymmetric. Log-determinant: 0, a rotation keeps every volume.
+    Invertible always: z = exp(A)ᵀ x.
+
+    Args:
+        dim: D.
+        angles: the D (D − 1) / 2 entries of A below its diagonal, in radians; in the plane one angle, counter-clockwise.
+            Random if not given.
+
+    Paper: Papamakarios et al. (2021), section 3.2 (orthogonal transformations).
+
+    >>> x, log_det = Rotation(2, angles=torch.pi / 2)(torch.tensor([1.0, 0.0]))
+    >>> [abs(round(value, 4)) for value in x.tolist()], log_det
+    ([0.0, 1.0], tensor(0.))
+    """
+
+    def __init__(self, dim: int, angles: VectorLike | None = None):
+        super().__init__([check_count("Rotation", "dim", dim)])
+        count = dim * (dim - 1) // 2
+        self.angles = nn.Parameter(
+            check_shape("Rotation", "angles", torch.randn(count) if angles is None else angles, [count])
+        )
+        self.register_buffer("below", torch.tril_indices(dim, dim, -1))  # (2, count)
+
+    @property
+    def matrix(self) -> Tensor:
+        """exp(A), (D, D)."""
+        dim = self.event_shape[0]
+        lower = self.angles.new_zeros(dim, dim).index_put((self.below[0], self.below[1]), self.angles)
+        return rotation_from(lower)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return z @ self.matrix.mT, z.new_zeros(z.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        return x @ self.matrix, x.new_zeros(x.shape[:-1])
+
+
+class Permutation(Transform):
+    """Reorder the coordinates.
+
+    Map: x_i = z_{order_i}. Log-determinant: 0. Invertible always, by the inverse permutation.
+
+    Args:
+        order: each of 0, ..., D − 1 once.
+
+    Paper: Dinh et al. (2015), NICE, section 3.2 (exchanging the halves between coupling layers).
+
+    >>> Permutation([2, 0, 1])(torch.tensor([10.0, 11.0, 12.0]))[0]
+    tensor([12., 10., 11.])
+    """
+
+    def __init__(self, order: VectorLike):
+        numbers = check_numbers("Permutation", "order", order, dims=1)
+        if sorted(numbers.tolist()) != list(range(len(numbers))) or len(numbers) == 0:
+            raise ValueError(f"Permutation: order must hold each of 0, ..., D − 1 once; got {numbers.tolist()}.")
+        super().__init__(numbers.shape)
+        self.register_buffer("order", numbers.long())
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return z[..., self.order], z.new_zeros(z.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        return x[..., self.order.argsort()], x.new_zeros(x.shape[:-1])
