@@ -1,8 +1,7 @@
 """The exercises of the notebooks, which check themselves.
 
-    from flowlib.exercises import check, hint
+    from flowlib.exercises import check
     check("03_planar_log_det", my_function)      # right, or the name of the mistake
-    hint("03_planar_log_det")
 
 Each notebook's exercises stand in a module of its number. A wrong answer that many people give is kept beside the
 right one, so that the check can say what went wrong instead of "no".
@@ -21,11 +20,6 @@ EXERCISES: dict[str, Exercise] = {
 def check(name: str, attempt: Callable) -> Verdict:
     """Judge `attempt`, the function written for the exercise `name`; shows as one line."""
     return find(name).check(attempt)
-
-
-def hint(name: str) -> str:
-    """A nudge for the exercise `name`."""
-    return find(name).hint
 
 
 def find(name: str) -> Exercise:

@@ -29,11 +29,10 @@ class Exercise:
     """A function for the learner to write, and how to judge it.
 
     Args:
-        name: what `check` and `hint` call it; it starts with the notebook's number, e.g. "03_planar_log_det".
+        name: what `check` calls it; it starts with the notebook's number, e.g. "03_planar_log_det".
         answer: the right function.
         inputs: argument tuples to try it on, small enough to print.
         mistakes: (what to tell, the function that makes this mistake) for each classic wrong answer.
-        hint: one or two sentences that help without giving the answer away.
         tolerance: how far from the answer still counts as right, absolute and relative.
     """
 
@@ -41,7 +40,6 @@ class Exercise:
     answer: Callable
     inputs: Sequence[tuple]
     mistakes: Sequence[tuple[str, Callable]]
-    hint: str
     tolerance: float = field(default=1e-4)
 
     def check(self, attempt: Callable) -> Verdict:
