@@ -1,0 +1,103 @@
+"""Scenes of flows on the line: base density below, data density above, threads from each z to its f(z), and one interval in both."""
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from flowlib.bases import Base
+from flowlib.core import Flow
+from flowlib.viz.plane import base_range
+from flowlib.viz.scene import Label, Lines, Panel, Polygon, Scene, det_key
+
+GAP = 1.0       # height of the band between the two axes
+TALL = 1.25     # the most that a density may rise above its axis
+POINTS = 601
+
+
+def graph(x: Tensor, p: Tensor, floor: float, height: float) -> Tensor:
+    """The outline of the surface between a density (drawn from `floor` by `height` a unit) and its axis; (2 n, 2)."""
+    curve = torch.stack([x, floor + height * p], -1)
+    foot = torch.stack([x, torch.full_like(x, floor)], -1)
+    return torch.cat([curve, foot.flip(0)])
+
+
+def area(x: Tensor, p: Tensor) -> float:
+    """∫ p dx by the trapezoidal rule along the points; positive whichever way x runs."""
+    return abs(float(torch.trapezoid(p.double(), x.double())))
+
+
+class Line:
+    """Scenes of 1-D flows over one window."""
+
+    def __init__(self, base: Base, window: float | tuple[float, float] = 4.0) -> None:
+        if isinstance(window, (int, float)) and math.isfinite(window) and window > 0:
+            window = (-window, window)
+        try:
+            low, high = (float(v) for v in window)
+        except (TypeError, ValueError):
+            raise ValueError(f"window is {window!r}; expected a half width above 0 or (low, high)") from None
+        self.xlim = (low, high)
+        self._check(base)
+
+    def _check(self, base: Base) -> None:
+        (low, high), = base_range(base)
+        edge = 0.0 if hasattr(base, "low") else 0.7 * (high - low)
+        self.z = torch.linspace(low - edge, high - edge * -1, POINTS).unsqueeze(-1)  # (points, 1)
+        if hasattr(base, "low"):
+            self.z = self.z.clamp(max=math.nextafter(high, low) - 1e-6 * (high - low))
+        self.ends = torch.linspace(low, high, 25).unsqueeze(-1)                      # where threads start
+
+    def scene(self, flow: Flow, interval: tuple[float, float], title: str = "") -> Scene:
+        self._check(flow.base)
+        z, (x, log_det) = self.z, flow.transform(self.z)
+        p_z = flow.base.log_prob(z).exp()
+        p_x = p_z * torch.exp(-log_det)
+        if not torch.isfinite(x).any() or not torch.isfinite(p_x).any():
+            raise ValueError("every value of f(z) or of its density is nan or infinite at these parameters")
+        p_x = torch.nan_to_num(p_x, nan=0.0, posinf=0.0)
+        seen = (x[:, 0] >= self.xlim[0]) & (x[:, 0] <= self.xlim[1])
+        peak = max(float(p_z.max()), float(p_x[seen].max()) if seen.any() else 0.0, 1e-6)
+        height = TALL / max(peak, 2.0 * float(p_z.max()))  # one scale for both, so that equal areas look equal
+        cut = torch.linspace(*sorted(interval), 201).unsqueeze(-1)
+        cut_x, cut_det = flow.transform(cut)
+        cut_pz = flow.base.log_prob(cut).exp()
+        cut_px = cut_pz * torch.exp(-cut_det)
+        layers = [
+            Lines(*self._threads(flow), alpha=0.75, width=1.2),
+            Polygon(graph(z[:, 0], p_z, 0.0, -height), "base", 0.30, edge="base"),
+            Polygon(graph(x[:, 0], p_x, GAP, height), "data", 0.30, edge="data"),
+            Polygon(graph(cut[:, 0], cut_pz, 0.0, -height), "base", 0.75),
+            Polygon(graph(cut_x[:, 0], cut_px, GAP, height), "data", 0.75),
+            Polygon(torch.cat([strand(cut[:1, 0], cut_x[:1, 0])[0], strand(cut[-1:, 0], cut_x[-1:, 0])[0].flip(0)]), "light", 0.18),
+            Label(self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]), GAP + TALL + 0.08, "data density p(x)", "data", align="left"),
+            Label(self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]), -TALL - 0.08, "base density p(z)", "base", align="left"),
+        ]
+        panel = Panel(self.xlim, (-TALL - 0.2, GAP + TALL + 0.2), title or "x = f(z): lengths change, areas stay", layers, equal=False,
+                      yticks=False, height=360)
+        numbers = [("shaded below", f"{area(cut[:, 0], cut_pz):.4f}"), ("shaded above", f"{area(cut_x[:, 0], cut_px):.4f}")]
+        return Scene([panel], numbers, keys=[det_key("|dx/dz|")])
+
+    def _threads(self, flow: Flow) -> tuple[Tensor, Tensor]:
+        """From each z on the lower axis to f(z) on the upper one, and log|dx/dz| along each."""
+        x, log_det = flow.transform(self.ends)
+        lines = strand(self.ends[:, 0], x[:, 0])
+        return lines, log_det.unsqueeze(-1).expand(lines.shape[:2])
+
+    def probe(self, flow: Flow, x: float, y: float) -> str:
+        """|dx/dz| and both densities: at z in the lower half of the picture, at x in the upper one."""
+        at = torch.tensor([[x]])
+        z = flow.transform.inverse(at)[0] if y > GAP / 2 else at
+        there, log_det = flow.transform(z)
+        p_z, slope = float(flow.base.log_prob(z).exp()), math.exp(float(log_det))
+        return (f"z = {float(z):.2f} goes to x = {float(there):.2f}:   |dx/dz| = {slope:.3g},   p(z) = {p_z:.3g},   "
+                f"p(x) = {p_z / slope:.3g}").replace("-", "−")
+
+
+def strand(z: Tensor, x: Tensor, vertices: int = 17) -> Tensor:
+    """Smooth curves from (z, 0) to (x, GAP); (n, vertices, 2)."""
+    t = torch.linspace(0, 1, vertices)
+    ease = t * t * (3 - 2 * t)
+    across = z.unsqueeze(-1) + (x - z).unsqueeze(-1) * ease
+    return torch.stack([across, (GAP * t).expand_as(across)], -1)
