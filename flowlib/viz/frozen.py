@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from flowlib.viz.paint import paint, to_rgba
+from flowlib.viz.paint import default_width, paint, paint_foot, to_rgba
+from flowlib.viz.scene import Scene
 from flowlib.viz.theme import INK, rgb
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FOOTER = "a frozen picture: run the notebook, then move the sliders"
 LIMIT = 130_000          # bytes
+COUNT = 9                # distinct pictures
 INKS = 8                 # palette entries for grey text on a transparent page
 PAUSE, STEP = 700, 130   # ms
 
@@ -31,14 +33,17 @@ def positions(explorer: Explorer, count: int) -> list[float]:
 
 
 def frozen_png(explorer: Explorer) -> bytes:
-    if explorer.main is None:
-        return encode([to_rgba(paint(explorer.scene_at(), footer=[FOOTER]))], [0], 64)
-    values = positions(explorer, 9)
-    now = values.index(explorer.sliders[explorer.main].value)
+    """The animation of an explorer over its main slider, starting at the present values; without a slider, one picture."""
+    name = explorer.main
+    values = positions(explorer, COUNT) if name else [None]
+    now = values.index(explorer.sliders[name].value) if name else 0
     last = len(values) - 1
-    walk = [*range(now, last), *range(last, 0, -1), *range(0, now)]  # up to the end, down to the other, back to the start
-    stages = [(f"{v:g}".replace("-", "−"), explorer.scene_at(**{explorer.main: v})) for v in values[::2]] if explorer.stages else []
-    pictures = [_picture(explorer, v, values, stages) for v in values]
+    walk = [*range(now, last), *range(last, 0, -1), *range(0, now)] or [0]  # up to the end, down to the other, back to the start
+    scenes = [explorer.scene_at(**({name: v} if name else {})) for v in values]
+    stages = [(_text(v), scene) for v, scene in zip(values, scenes, strict=True)][::2] if explorer.stages and name else []
+    width = default_width(scenes[0])
+    foot = to_rgba(paint_foot(width, stages, FOOTER))
+    pictures = [np.concatenate([_picture(explorer, v, scene, width), foot]) for v, scene in zip(values, scenes, strict=True)]
     for colours in (64, 40, 24):
         data = encode(pictures, walk, colours)
         if len(data) <= LIMIT:
@@ -46,12 +51,17 @@ def frozen_png(explorer: Explorer) -> bytes:
     return data
 
 
-def _picture(explorer: Explorer, value: float, values: list[float], stages: list) -> np.ndarray:
-    widget = explorer.sliders[explorer.main]
-    at = (value - widget.min) / (widget.max - widget.min)
-    slider = (widget.description, at, f"{value:g}".replace("-", "−"))
-    scene = explorer.scene_at(**{explorer.main: value})
-    return to_rgba(paint(scene, footer=[FOOTER], slider=slider, strip=stages))
+def _picture(explorer: Explorer, value: float | None, scene: Scene, width: int) -> np.ndarray:
+    """One picture with the main slider at `value`, (H, W, 4)."""
+    slider = None
+    if value is not None:
+        widget = explorer.sliders[explorer.main]
+        slider = (widget.description, (value - widget.min) / (widget.max - widget.min), _text(value))
+    return to_rgba(paint(scene, width, slider, crisp=True))
+
+
+def _text(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
 
 
 def palette_of(pictures: list[np.ndarray], colours: int) -> np.ndarray:

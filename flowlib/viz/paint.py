@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -11,14 +12,32 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from flowlib.viz.scene import Panel, Scene, ticks
-from flowlib.viz.theme import COLOURS, INK, NIGHT, TABLES, style
+from flowlib.viz.theme import COLOURS, INK, NIGHT, TABLES, hex_of, rgb, style
 
 DPI = 100
 LEFT, RIGHT, TOP, BOTTOM, ROW = 36, 10, 24, 22, 20  # px round a panel, and px of one line of text below
+BAND = 10         # brightness levels that a crisp picture draws as one
+CRISP_DOTS = 150  # samples that a crisp picture draws
 
 
-def paint_panel(ax: Axes, panel: Panel, font: float = 9.0, decorated: bool = True, thin: float = 1.0) -> None:
-    """Draw a panel into given axes; `decorated` adds title, ticks and labels; `thin` scales line widths and dots."""
+@dataclass(frozen=True)
+class Brush:
+    """How layers are painted: `thin` scales line widths and dots; `crisp` uses few flat colours, for small animated PNGs."""
+    thin: float = 1.0
+    crisp: bool = False
+    order: int = 1
+
+    def line(self, p: dict, color: str | None = None) -> dict:
+        """matplotlib's arguments for a line of this layer; a crisp one is mixed with the night instead of transparent."""
+        alpha, color = p["alpha"], color or p["color"]
+        if self.crisp:
+            alpha, color = 1.0, tuple((alpha * rgb(color) + (1 - alpha) * rgb(NIGHT)) / 255)
+        return {"linewidth": 0.72 * self.thin * p["width"], "alpha": alpha, "color": color, "zorder": self.order,
+                "antialiased": not self.crisp}
+
+
+def paint_panel(ax: Axes, panel: Panel, font: float = 9.0, decorated: bool = True, thin: float = 1.0, crisp: bool = False) -> None:
+    """Draw a panel into given axes; `decorated` adds title, ticks and labels."""
     ax.set(xlim=panel.xlim, ylim=panel.ylim, facecolor=NIGHT)
     ax.set_aspect("equal" if panel.equal else "auto")
     for spine in ax.spines.values():
@@ -33,133 +52,165 @@ def paint_panel(ax: Axes, panel: Panel, font: float = 9.0, decorated: bool = Tru
         ax.set_title(panel.title, fontsize=font + 1, color=INK, pad=5)
         ax.set_xlabel(panel.xlabel, fontsize=font, color=INK, labelpad=1)
         ax.set_ylabel(panel.ylabel, fontsize=font, color=INK, labelpad=2)
-    for order, layer in enumerate(panel.layers):
+    for order, layer in enumerate(panel.layers, 1):
         parts = layer.parts()
-        PAINTERS[parts["kind"]](ax, parts, order + 1, panel, thin)
+        PAINTERS[parts["kind"]](ax, parts, panel, Brush(thin, crisp, order))
 
 
-def _heat(ax, p, order, panel, thin):
+def _heat(ax, p, panel, brush):
+    levels = p["levels"]
+    if brush.crisp:
+        levels = (levels // BAND * BAND + BAND // 2).astype(np.uint8) * (levels >= BAND // 2)
     extent = (*(p["xlim"] or panel.xlim), *(p["ylim"] or panel.ylim))
-    image = ax.imshow(TABLES[p["table"]][p["levels"]], extent=extent, origin="lower", interpolation="bilinear", zorder=order)
-    image.set_clip_box(ax.bbox)
+    smooth = "nearest" if brush.crisp else "bilinear"
+    ax.imshow(TABLES[p["table"]][levels], extent=extent, origin="lower", interpolation=smooth, zorder=brush.order)
     ax.set(xlim=panel.xlim, ylim=panel.ylim, aspect="equal" if panel.equal else "auto")
 
 
-def _lines(ax, p, order, panel, thin):
-    dash = (0, (4, 3)) if p["dash"] else "solid"
-    points, look = p["points"], {"linewidths": 0.72 * thin * p["width"], "alpha": p["alpha"], "zorder": order, "linestyles": dash}
+def _lines(ax, p, panel, brush):
+    dash, points = (0, (4, 3)) if p["dash"] else "solid", p["points"]
     if p["levels"] is None:
-        ax.add_collection(LineCollection(list(points), colors=p["color"], **look), autolim=False)
+        ax.add_collection(LineCollection(list(points), linestyle=dash, **brush.line(p)), autolim=False)
         return
     pairs = np.stack([points[:, :-1], points[:, 1:]], axis=2)  # (N, V - 1, 2, 2)
     for level in np.unique(p["levels"]):
-        color = TABLES["diverging"][level] / 255
-        ax.add_collection(LineCollection(pairs[p["levels"] == level], colors=[color], **look), autolim=False)
+        look = brush.line(p, hex_of(TABLES["diverging"][level]))
+        ax.add_collection(LineCollection(pairs[p["levels"] == level], linestyle=dash, **look), autolim=False)
 
 
-def _dots(ax, p, order, panel, thin):
-    x, y = p["points"].T
-    ax.plot(x, y, "o", markersize=1.44 * thin * p["size"], markeredgewidth=0, color=p["color"], alpha=p["alpha"], zorder=order)
+def _dots(ax, p, panel, brush):
+    x, y = p["points"][:CRISP_DOTS if brush.crisp else None].T
+    look = brush.line({**p, "width": 0})
+    ax.plot(x, y, "o", markersize=1.44 * brush.thin * p["size"], markeredgewidth=0, **look)
 
 
-def _polygon(ax, p, order, panel, thin):
-    ax.fill(*p["points"].T, facecolor=p["color"], alpha=p["alpha"], linewidth=0, zorder=order)
+def _polygon(ax, p, panel, brush):
+    ax.fill(*p["points"].T, facecolor=p["color"], alpha=p["alpha"], linewidth=0, zorder=brush.order)
     if p["edge"]:
         closed = np.concatenate([p["points"], p["points"][:1]])
-        ax.plot(*closed.T, color=p["edge"], linewidth=0.72 * thin * p["width"], zorder=order)
+        ax.plot(*closed.T, color=p["edge"], linewidth=0.72 * brush.thin * p["width"], zorder=brush.order)
 
 
-def _vector(ax, p, order, panel, thin):
-    (x0, y0), (x1, y1) = p["points"]
-    look = {"arrowstyle": "-|>,head_width=0.22,head_length=0.5", "color": p["color"], "linewidth": 0.72 * thin * p["width"], "shrinkA": 0, "shrinkB": 0}
-    ax.annotate("", (x1, y1), (x0, y0), arrowprops=look, zorder=order, annotation_clip=False)
+def _vector(ax, p, panel, brush):
+    tail, tip = p["points"]
+    look = {"arrowstyle": "-|>,head_width=0.22,head_length=0.5", "color": p["color"], "shrinkA": 0, "shrinkB": 0,
+            "linewidth": 0.72 * brush.thin * p["width"]}
+    ax.annotate("", tip, tail, arrowprops=look, zorder=brush.order, annotation_clip=False)
     if p["text"]:
-        away = np.array([x1 - x0, y1 - y0]) / (np.hypot(x1 - x0, y1 - y0) or 1.0)
-        ax.annotate(p["text"], (x1, y1), 10 * away, textcoords="offset points", color=p["color"], fontsize=10, ha="center", va="center",
-                    fontweight="bold", zorder=order)
+        away = (tip - tail) / (np.hypot(*(tip - tail)) or 1.0)
+        ax.annotate(p["text"], tip, 10 * away, textcoords="offset points", color=p["color"], fontsize=10, ha="center",
+                    va="center", fontweight="bold", zorder=brush.order)
 
 
-def _label(ax, p, order, panel, thin):
-    ax.text(*p["at"], p["text"], color=p["color"], fontsize=0.75 * p["size"], ha=p["align"], va="center", zorder=order, clip_on=True)
+def _label(ax, p, panel, brush):
+    ax.text(*p["at"], p["text"], color=p["color"], fontsize=0.75 * p["size"], ha=p["align"], va="center",
+            zorder=brush.order, clip_on=True)
 
 
 PAINTERS = {"heat": _heat, "lines": _lines, "dots": _dots, "polygon": _polygon, "vector": _vector, "label": _label}
 
 
-def paint(scene: Scene, width: int | None = None, footer: Sequence[str] = (), slider: tuple[str, float, str] | None = None,
-          strip: Sequence[tuple[str, Scene]] = ()) -> Figure:
+def paint(scene: Scene, width: int | None = None, slider: tuple[str, float, str] | None = None, crisp: bool = False) -> Figure:
     """A Scene as a Figure, `width` px wide (default 430 for one panel, 330 a panel for more).
 
-    `slider` (name, position in 0..1, text) draws a slider below the picture, `strip` small (caption, scene) stages below that, and
-    `footer` lines of text at the very bottom.
+    `slider` (name, position in 0..1, text) draws a slider below the picture; `crisp` paints with few flat colours.
     """
     with matplotlib.rc_context(style()):
-        return _paint(scene, width, footer, slider, strip)
+        return _paint(scene, width or default_width(scene), slider, crisp)
 
 
-def _paint(scene, width, footer, slider, strip) -> Figure:
+def default_width(scene: Scene) -> int:
+    return 430 if len(scene.panels) == 1 else 330 * len(scene.panels)
+
+
+class Page:
+    """A figure addressed in px from its top left corner."""
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+        FigureCanvasAgg(self.figure)
+
+    def axes(self, x: float, y: float, w: float, h: float) -> Axes:
+        return self.figure.add_axes((x / self.width, 1 - (y + h) / self.height, w / self.width, h / self.height))
+
+    def write(self, x: float, y: float, text: str, color: str = INK, ha: str = "left", size: float = 8.0) -> None:
+        """One line of text, its row beginning at y."""
+        self.figure.text(x / self.width, 1 - (y + ROW / 2) / self.height, text, color=color, ha=ha, va="center", fontsize=size)
+
+
+def _paint(scene: Scene, width: int, slider: tuple[str, float, str] | None, crisp: bool) -> Figure:
     count = len(scene.panels)
-    width = width or (430 if count == 1 else 330 * count)
-    plot = width / count - LEFT - RIGHT  # px
-    tall = max(plot * p.aspect if p.equal else p.height for p in scene.panels)
-    below = [rows for rows in (scene.keys and 1.3, (scene.numbers or scene.light) and 1.0, slider and 1.1) if rows]
-    stage = (width - 6 * (len(strip) - 1)) / len(strip) if strip else 0
-    stage_high = stage * (scene.panels[-1].aspect or 0.7) + ROW if strip else 0
-    height = round(TOP + tall + BOTTOM + 4 + ROW * (sum(below) + len(footer)) + stage_high)
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    FigureCanvasAgg(figure)
-
-    def box(x, top, w, h):
-        return figure.add_axes([x / width, 1 - (top + h) / height, w / width, h / height])
-
-    for i, panel in enumerate(scene.panels):
-        high = plot * panel.aspect if panel.equal else panel.height
-        paint_panel(box(i * width / count + LEFT, TOP + (tall - high) / 2, plot, high), panel)
-    y = TOP + tall + BOTTOM + 4
-
-    def write(x, text, color=INK, ha="left", size=8.0):
-        figure.text(x / width, 1 - (y + ROW / 2) / height, text, color=color, ha=ha, va="center", fontsize=size)
-
+    plot = width / count - LEFT - RIGHT
+    highs = [plot * p.aspect if p.equal else p.height for p in scene.panels]
+    under = 12 if any(p.xlabel for p in scene.panels) else 0
+    tall = max(highs)
+    words = _flow_words(scene, width)
+    y = TOP + tall + BOTTOM + under + 4
+    rows = (1.3 if scene.keys else 0) + (words[-1][1] + 1 if words else 0) + (1.1 if slider else 0)
+    page = Page(width, round(y + ROW * rows + 4))
+    for i, (panel, high) in enumerate(zip(scene.panels, highs, strict=True)):
+        paint_panel(page.axes(i * width / count + LEFT, TOP + (tall - high) / 2, plot, high), panel, crisp=crisp)
     if scene.keys:
-        _paint_keys(scene.keys, box, write, y, width)
+        _paint_keys(scene.keys, page, y)
         y += 1.3 * ROW
-    if scene.numbers or scene.light:
-        if scene.light:
-            ok, text = scene.light
-            write(LEFT, ("●  " if ok else "▲  ") + text, COLOURS["good" if ok else "bad"])
-        write(width - RIGHT, "     ".join(f"{name} {text}" for name, text in scene.numbers), ha="right")
-        y += ROW
+    for x, row, text, color in words:
+        page.write(x, y + row * ROW, text, color)
+    if words:
+        y += (words[-1][1] + 1) * ROW
     if slider:
         name, at, text = slider
-        ax = box(LEFT + 34, y, width - LEFT - RIGHT - 34 - 60, ROW)
+        ax = page.axes(LEFT + 34, y, width - LEFT - RIGHT - 34 - 56, ROW)
         ax.set(xlim=(-0.02, 1.02), ylim=(-1, 1))
         ax.axis("off")
         ax.plot([0, 1], [0, 0], color=INK, linewidth=2, alpha=0.5)
         ax.plot([at], [0], "o", color=COLOURS["data"], markersize=8)
-        write(LEFT, name, size=9.5)
-        write(width - RIGHT, text, ha="right", size=9.5)
-        y += 1.1 * ROW
-    for i, (caption, small) in enumerate(strip):
-        x = i * (stage + 6)
-        paint_panel(box(x, y, stage, stage_high - ROW), small.panels[-1], decorated=False, thin=0.5)
-        figure.text((x + stage / 2) / width, 1 - (y + stage_high - ROW / 2) / height, caption, color=INK, ha="center", va="center", fontsize=8)
-    y += stage_high
-    for line in footer:
-        write(width / 2, line, ha="center", size=7.5)
-        y += ROW
-    return figure
+        page.write(LEFT, y, name, size=9.5)
+        page.write(width - RIGHT, y, text, ha="right", size=9.5)
+    return page.figure
 
 
-def _paint_keys(keys, box, write, y, width) -> None:
-    share = (width - LEFT - RIGHT) / len(keys)
+def _flow_words(scene: Scene, width: int) -> list[tuple[float, int, str, str]]:
+    """The light and the numbers as (x, row, text, colour), wrapped to the width."""
+    items = [(f"{name} {text}", INK) for name, text in scene.numbers]
+    if scene.light:
+        ok, text = scene.light
+        items.insert(0, (("●  " if ok else "▲  ") + text, COLOURS["good" if ok else "bad"]))
+    out, x, row = [], LEFT, 0
+    for text, color in items:
+        wide = 6.0 * len(text)
+        if x > LEFT and x + wide > width - RIGHT:
+            x, row = LEFT, row + 1
+        out.append((x, row, text, color))
+        x += wide + 16
+    return out
+
+
+def paint_foot(width: int, stages: Sequence[tuple[str, Scene]], line: str) -> Figure:
+    """What stands below a frozen picture: small (caption, scene) stages side by side, and a line of text."""
+    with matplotlib.rc_context(style()):
+        wide = (width - LEFT - RIGHT - 6 * (len(stages) - 1)) / len(stages) if stages else 0
+        high = wide * (stages[0][1].panels[-1].aspect or 0.8) if stages else 0
+        page = Page(width, round(high + (ROW + 6 if stages else 0) + ROW))
+        for i, (caption, scene) in enumerate(stages):
+            x = LEFT + i * (wide + 6)
+            paint_panel(page.axes(x, 4, wide, high), scene.panels[-1], decorated=False, thin=0.5)
+            page.write(x + wide / 2, high + 4, caption, ha="center")
+        page.write(LEFT, page.height - ROW, line, size=7.5)
+        return page.figure
+
+
+def _paint_keys(keys: Sequence[dict], page: Page, y: float) -> None:
+    share = (page.width - LEFT - RIGHT) / len(keys)
     for i, key in enumerate(keys):
-        x, title_wide = LEFT + i * share, 52
-        write(x, key["title"])
-        ax = box(x + title_wide, y + 5, share - title_wide - 14, 7)
+        x, wide = LEFT + i * share, 6 * len(key["title"]) + 8
+        page.write(x, y - 2, key["title"])
+        ax = page.axes(x + wide, y + 4, min(170, share - wide - 16), 7)
         ax.imshow(TABLES[key["table"]][None], aspect="auto", extent=(0, 1, 0, 1))
         ax.axis("off")
         for at, text in key["ticks"]:
-            ax.annotate(text, (at, 0), (0, -2), textcoords="offset points", ha="center", va="top", fontsize=7, color=INK, annotation_clip=False)
+            ax.annotate(text, (at, 0), (0, -2), textcoords="offset points", ha="center", va="top", fontsize=7, color=INK,
+                        annotation_clip=False)
 
 
 def to_rgba(figure: Figure) -> np.ndarray:

@@ -197,7 +197,7 @@ def det_key(title: str = "|det J|") -> dict:
 
 def density_key(role: str, scale: float, title: str = "density") -> dict:
     """The colour key of a Heat with this role and scale."""
-    values = [_nice(scale * f) for f in (0.25, 1.0, 4.0)]
+    values = [_nice(scale * f) for f in (1.0, 4.0)]
     return {"title": title, "table": role, "ticks": [(0.0, "0")] + [(v / (v + scale), f"{v:g}") for v in values]}
 
 

@@ -35,6 +35,11 @@ def rgb(code: str) -> np.ndarray:
     return np.array([int(code[i:i + 2], 16) for i in (1, 3, 5)], dtype=float)
 
 
+def hex_of(color: np.ndarray) -> str:
+    """Three numbers in 0..255 as '#rrggbb'."""
+    return "#{:02x}{:02x}{:02x}".format(*(round(float(v)) for v in color))
+
+
 def _table(codes: list[str], n: int) -> np.ndarray:
     """n colours interpolated between the given ones; (n, 3) uint8."""
     stops = np.stack([rgb(c) for c in codes])
@@ -64,7 +69,7 @@ def det_level(log_det: np.ndarray) -> np.ndarray:
 
 def for_canvas() -> dict:
     """The theme as JSON for the canvas."""
-    tables = {name: ["#%02x%02x%02x" % tuple(row) for row in table] for name, table in TABLES.items()}
+    tables = {name: [hex_of(row) for row in table] for name, table in TABLES.items()}
     return {"night": NIGHT, "tables": tables, "good": COLOURS["good"], "bad": COLOURS["bad"]}
 
 
