@@ -36,7 +36,7 @@ def check_above_zero(owner: str, name: str, value: Number) -> float:
 
 
 def check_numbers(owner: str, name: str, value: VectorLike, dims: int) -> Tensor:
-    """`value` as a new tensor of finite floats with `dims` dimensions (a single number has none)."""
+    """`value` as a new tensor of torch's default dtype, finite, with `dims` dimensions (a single number has none)."""
     expected = f"finite numbers with {dims} dimension{'s' if dims != 1 else ''}"
     try:
         tensor = torch.as_tensor(value).detach().clone()
@@ -48,7 +48,7 @@ def check_numbers(owner: str, name: str, value: VectorLike, dims: int) -> Tensor
         raise ValueError(f"{owner}: {name} must be {expected}; got shape {tuple(tensor.shape)}.")
     if not tensor.isfinite().all():
         raise ValueError(f"{owner}: {name} must be {expected}; got {tensor.tolist()}.")
-    return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
+    return tensor.to(torch.get_default_dtype())
 
 
 def check_shape(owner: str, name: str, value: VectorLike, shape: Sequence[int]) -> Tensor:

@@ -78,11 +78,11 @@ class Compose(Transform):
                     f"item {k} ({type(transform).__name__}) has {tuple(transform.event_shape)}."
                 )
         super().__init__(transforms[0].event_shape if transforms else ())
-        if not transforms:
-            self.event_dims = 1  # the identity on vectors of any size
+        self.event_dims = transforms[0].event_dims if transforms else 1  # no transforms: the identity on any vector
         self.transforms = nn.ModuleList(transforms)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
         log_det = z.new_zeros(z.shape[: z.dim() - self.event_dims])
         for transform in self.transforms:
             z, term = transform(z, context)
@@ -90,6 +90,7 @@ class Compose(Transform):
         return z, log_det
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
         log_det = x.new_zeros(x.shape[: x.dim() - self.event_dims])
         for transform in reversed(self.transforms):
             x, term = transform.inverse(x, context)
@@ -98,6 +99,7 @@ class Compose(Transform):
 
     def trace(self, z: Tensor, context: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (z_k, Σ_{i≤k} log-dets) for k = 0, ..., K: the path of each point, for pictures."""
+        self.check_input(z)
         log_det = z.new_zeros(z.shape[: z.dim() - self.event_dims])
         yield z, log_det
         for transform in self.transforms:
@@ -118,6 +120,8 @@ class Inverse(Transform):
     """
 
     def __init__(self, transform: Transform):
+        if not isinstance(transform, Transform):
+            raise TypeError(f"Inverse expects a Transform; got {type(transform).__name__}.")
         super().__init__(transform.event_shape)
         self.event_dims = transform.event_dims
         self.transform = transform

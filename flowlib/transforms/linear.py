@@ -22,6 +22,7 @@ class Linear(Transform):
     Args:
         dim: D.
         parametrization: "lu" W = P L (U + diag(s)); "svd" W = U diag(s) Vᵀ; "qr" W = Q (R + diag(s)).
+            L, U, R are triangular; Q and the U, V of the SVD are products of D Householder reflections.
         matrix: the W to start from, (D, D), invertible. A random rotation if not given.
         bias: (D,) or one number.
 
@@ -112,17 +113,17 @@ class LU(Factors):
 
 
 class QR(Factors):
-    """W = Q (R + diag(s)): Q = Q₀ exp(A) orthogonal, R strictly upper triangular."""
+    """W = Q (R + diag(sign · s)): Q orthogonal, R strictly upper triangular."""
 
     def __init__(self, matrix: Tensor):
-        q, r = torch.linalg.qr(matrix)
-        sign = r.diagonal().sign()  # Q diag(sign) · diag(sign) R has a positive diagonal
-        super().__init__(torch.zeros_like(r), r.diagonal().abs().log(), sign.unsqueeze(-1) * r)
-        self.register_buffer("q0", q * sign)
+        vectors = reflectors(matrix)
+        r = orthogonal(vectors).mT @ matrix
+        super().__init__(vectors, r.diagonal().abs().log(), r)
+        self.register_buffer("sign", r.diagonal().sign())
 
     def pair(self) -> tuple[Tensor, Tensor]:
-        """Q and R + diag(s), both (D, D)."""
-        return self.q0 @ rotation_from(self.raw), self.raw.triu(1) + self.raw.diagonal().exp().diag()
+        """Q and R + diag(sign · s), both (D, D)."""
+        return orthogonal(self.raw), self.raw.triu(1) + (self.sign * self.raw.diagonal().exp()).diag()
 
     def times(self, z: Tensor) -> Tensor:
         q, r = self.pair()
@@ -134,17 +135,19 @@ class QR(Factors):
 
 
 class SVD(Factors):
-    """W = U diag(s) Vᵀ: U = U₀ exp(A) and V = V₀ exp(B) orthogonal; rotate, stretch along the axes, rotate."""
+    """W = U diag(sign · s) Vᵀ with U and V orthogonal: rotate, stretch along the axes, rotate."""
 
     def __init__(self, matrix: Tensor):
         u, s, vh = torch.linalg.svd(matrix)
-        super().__init__(torch.zeros_like(u), s.log(), torch.zeros_like(u))
-        self.register_buffer("u0", u)
-        self.register_buffer("v0", vh.mT.contiguous())
+        vectors_u, vectors_v = reflectors(u), reflectors(vh.mT)
+        super().__init__(vectors_u, s.log(), vectors_v.mT)
+        # U and V are fixed by their reflections up to the signs of their columns
+        signs = (orthogonal(vectors_u).mT @ u).diagonal() * (orthogonal(vectors_v).mT @ vh.mT).diagonal()
+        self.register_buffer("sign", signs.sign())
 
     def triple(self) -> tuple[Tensor, Tensor, Tensor]:
-        """U (D, D), s (D,), V (D, D)."""
-        return self.u0 @ rotation_from(self.raw), self.raw.diagonal().exp(), self.v0 @ rotation_from(self.raw.mT)
+        """U (D, D), sign · s (D,), V (D, D)."""
+        return orthogonal(self.raw), self.sign * self.raw.diagonal().exp(), orthogonal(self.raw.mT)
 
     def times(self, z: Tensor) -> Tensor:
         u, s, v = self.triple()
@@ -158,10 +161,16 @@ class SVD(Factors):
 FACTORS = {"lu": LU, "svd": SVD, "qr": QR}
 
 
-def rotation_from(raw: Tensor) -> Tensor:
-    """exp(A) with A = lower − lowerᵀ from the strict lower triangle of raw (D, D): a rotation, (D, D)."""
+def orthogonal(raw: Tensor) -> Tensor:
+    """The product of the D Householder reflections I − 2 v vᵀ / ‖v‖² whose vectors are the columns of the strict lower
+    triangle of raw (D, D) with a 1 on top: an orthogonal matrix, (D, D), to the precision of the dtype."""
     lower = raw.tril(-1)
-    return torch.linalg.matrix_exp(lower - lower.mT)
+    return torch.linalg.householder_product(lower, 2.0 / (1.0 + lower.square().sum(0)))
+
+
+def reflectors(matrix: Tensor) -> Tensor:
+    """The vectors, in the form `orthogonal` takes, of the Q of matrix = Q R, (D, D)."""
+    return torch.geqrf(matrix).a.tril(-1)
 
 
 def solve_rows(triangle: Tensor, rows: Tensor, upper: bool) -> Tensor:
@@ -178,8 +187,8 @@ class Rotation(Transform):
 
     Args:
         dim: D.
-        angles: the D (D − 1) / 2 entries of A below its diagonal, in radians; in the plane one angle, counter-clockwise.
-            Random if not given.
+        angles: the D (D − 1) / 2 entries of A below its diagonal, in radians; in the plane one angle,
+            counter-clockwise. Random if not given.
 
     Paper: Papamakarios et al. (2021), section 3.2 (orthogonal transformations).
 
@@ -201,7 +210,7 @@ class Rotation(Transform):
         """exp(A), (D, D)."""
         dim = self.event_shape[0]
         lower = self.angles.new_zeros(dim, dim).index_put((self.below[0], self.below[1]), self.angles)
-        return rotation_from(lower)
+        return torch.linalg.matrix_exp(lower - lower.mT)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)

@@ -1,0 +1,126 @@
+"""The registry: every public transform, in the sizes that trip. A new family is one line here.
+
+A case says how to build the transform, which points z it may be given, and, where a check cannot apply to it, why.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from flowlib import Compose, Inverse, Transform
+from flowlib.transforms import (
+    ElementwiseAffine,
+    LeakyReLU,
+    Linear,
+    Logit,
+    Permutation,
+    Planar,
+    Radial,
+    Rotation,
+    Sigmoid,
+    Sylvester,
+)
+
+
+def gaussian(n: int, dim: int, radius: float) -> Tensor:
+    """Points at distance about `radius` per dimension, any sign."""
+    return radius * torch.randn(n, dim)
+
+
+def within(low: float, high: float) -> Callable[[int, int, float], Tensor]:
+    """Points whose coordinates stay in [low, high], whatever radius is asked for; most of them near the ends."""
+
+    def draw(n: int, dim: int, radius: float) -> Tensor:
+        return low + (high - low) * torch.sigmoid(radius * torch.randn(n, dim))
+
+    return draw
+
+
+@dataclass(frozen=True)
+class Case:
+    """One family in one size.
+
+    Args:
+        name: what pytest shows.
+        make: builds it, with its random initialisation.
+        dim: D.
+        points: (n, dim, radius) -> z (n, dim) where the transform is defined.
+        whole_space: False if f maps to or from a part of R^D only, so that points cannot be chosen freely.
+        not_for: check name -> the reason why it cannot apply.
+    """
+
+    name: str
+    make: Callable[[], Transform]
+    dim: int
+    points: Callable[[int, int, float], Tensor] = gaussian
+    whole_space: bool = True
+    not_for: dict[str, str] = field(default_factory=dict)
+
+    def seed(self) -> None:
+        torch.manual_seed(zlib.crc32(self.name.encode()))
+
+    def build(self, dtype: torch.dtype = torch.float64, move: float = 0.2) -> Transform:
+        """The transform with N(0, move²) added to every parameter: at its initialisation an identity proves nothing."""
+        self.seed()
+        transform = self.make().to(dtype)
+        with torch.no_grad():
+            for parameter in transform.parameters():
+                parameter += move * torch.randn_like(parameter)
+        return transform
+
+    def z(self, n: int = 20, dtype: torch.dtype = torch.float64, radius: float = 1.0) -> Tensor:
+        """n points where the transform is defined, (n, D)."""
+        self.seed()
+        return self.points(n, self.dim, radius).to(dtype)
+
+
+# Sigmoid rounds to 0 or 1 beyond |z| = 17 in float32, and what is rounded away cannot come back (see its docstring).
+sigmoid_range, logit_range = within(-8.0, 8.0), within(0.001, 0.999)
+bounded = {"points": sigmoid_range, "whole_space": False}
+opened = {"points": logit_range, "whole_space": False}
+ill_conditioned = {
+    "wild parameters": "a 50 × 50 triangle of N(0, 3²) entries has a condition number beyond 1e30: no digit survives"
+}
+
+CASES = [
+    Case("affine-1", lambda: ElementwiseAffine(1), 1),
+    Case("affine-3", lambda: ElementwiseAffine(3, shift=[1.0, -2.0, 0.0], scale=[0.1, 1.0, 5.0]), 3),
+    Case("affine-50", lambda: ElementwiseAffine(50), 50),
+    Case("sigmoid-1", lambda: Sigmoid(1), 1, **bounded),
+    Case("sigmoid-3", lambda: Sigmoid(3), 3, **bounded),
+    Case("logit-1", lambda: Logit(1), 1, **opened),
+    Case("logit-3", lambda: Logit(3), 3, **opened),
+    Case("leaky-relu-1", lambda: LeakyReLU(1, slope=0.2), 1),
+    Case("leaky-relu-3", lambda: LeakyReLU(3, slope=3.0), 3),
+    *[
+        Case(
+            f"linear-{p}-{d}",
+            lambda p=p, d=d: Linear(d, p),
+            d,
+            not_for=ill_conditioned if d == 50 and p != "svd" else {},
+        )
+        for p in ("lu", "svd", "qr")
+        for d in (1, 2, 5, 50)
+    ],
+    Case("linear-lu-given", lambda: Linear(2, "lu", [[0.0, 2.0], [-1.0, 1.0]], [1.0, 2.0]), 2),
+    Case("rotation-1", lambda: Rotation(1), 1),
+    Case("rotation-2", lambda: Rotation(2), 2),
+    Case("rotation-5", lambda: Rotation(5), 5),
+    Case("permutation-1", lambda: Permutation([0]), 1),
+    Case("permutation-5", lambda: Permutation([3, 0, 4, 1, 2]), 5),
+    *[Case(f"planar-{d}", lambda d=d: Planar(d), d) for d in (1, 2, 5, 50)],
+    *[Case(f"radial-{d}", lambda d=d: Radial(d), d) for d in (1, 2, 5, 50)],
+    *[Case(f"sylvester-{d}-{m}", lambda d=d, m=m: Sylvester(d, m), d) for d, m in ((1, 1), (2, 2), (5, 3), (50, 4))],
+    Case(
+        "compose-empty",
+        lambda: Compose([]),
+        3,
+        not_for={"wrong shapes are refused": "Compose([]) is the identity on vectors of every size"},
+    ),
+    Case("compose-2", lambda: Compose([Planar(2), Radial(2), Linear(2), Sylvester(2, 2)]), 2),
+    Case("inverse-planar-2", lambda: Inverse(Planar(2)), 2),
+    Case("inverse-of-compose", lambda: Inverse(Compose([Radial(3), Inverse(Planar(3))])), 3),
+]
