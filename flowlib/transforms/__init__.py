@@ -1,16 +1,22 @@
 """The flow families, one a file, in the order of the course."""
 
+from flowlib.transforms.autoregressive import Autoregressive
+from flowlib.transforms.coupling import Coupling, Partition
 from flowlib.transforms.elementwise import ElementwiseAffine, LeakyReLU, Logit, Sigmoid
-from flowlib.transforms.linear import Linear, Permutation, Rotation
+from flowlib.transforms.linear import ActNorm, Linear, Permutation, Rotation
 from flowlib.transforms.planar import Planar
 from flowlib.transforms.radial import Radial
 from flowlib.transforms.sylvester import Sylvester
 
 __all__ = [
+    "ActNorm",
+    "Autoregressive",
+    "Coupling",
     "ElementwiseAffine",
     "LeakyReLU",
     "Linear",
     "Logit",
+    "Partition",
     "Permutation",
     "Planar",
     "Radial",

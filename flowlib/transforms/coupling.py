@@ -1,0 +1,94 @@
+"""Coupling layers: one part of the vector stays, and tells a network how the other part shall move.
+
+NICE, RealNVP and neural spline flows are this one class with three laws.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.checks import check_count
+from flowlib.core import Transform
+from flowlib.laws import Law
+from flowlib.nets import with_context
+
+
+class Partition(nn.Module):
+    """Which coordinates stay and which move.
+
+    Args:
+        dim: D, at least 2.
+        kind: "halves" (the first ⌈D / 2⌉ stay) or "alternate" (every other one stays, the first among them).
+        flip: True swaps the two roles.
+    """
+
+    def __init__(self, dim: int, kind: str = "halves", flip: bool = False):
+        super().__init__()
+        check_count("Partition", "dim", dim, 2)
+        if kind not in ("halves", "alternate"):
+            raise ValueError(f"Partition: kind must be one of 'halves', 'alternate'; got {kind!r}.")
+        self.dim, self.kind, self.flip = dim, kind, flip
+        first = (dim + 1) // 2
+        self.sizes = (first, dim - first)
+        self.kept, self.moved = reversed(self.sizes) if flip else self.sizes
+
+    def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z (..., D) -> what stays (..., kept) and what moves (..., moved)."""
+        first, second = z.split(self.sizes, -1) if self.kind == "halves" else (z[..., ::2], z[..., 1::2])
+        return (second, first) if self.flip else (first, second)
+
+    def join(self, kept: Tensor, moved: Tensor) -> Tensor:
+        """The two parts back in their places, (..., D)."""
+        first, second = (moved, kept) if self.flip else (kept, moved)
+        if self.kind == "halves":
+            return torch.cat([first, second], -1)
+        if first.shape[-1] > second.shape[-1]:  # odd D: the last coordinate has no partner
+            pairs = torch.stack([first[..., :-1], second], -1).flatten(-2)
+            return torch.cat([pairs, first[..., -1:]], -1)
+        return torch.stack([first, second], -1).flatten(-2)
+
+    def extra_repr(self) -> str:
+        return f"{self.kind}, keeps {self.kept}, moves {self.moved}"
+
+
+class Coupling(Transform):
+    """x_moved = g(z_moved; m(z_kept)), x_kept = z_kept: an invertible law g, any network m.
+
+    Map: as above. Log-determinant: Σ over the moved coordinates of log |dg/dz|, because the Jacobian is triangular.
+    Invertible always: z_kept = x_kept is known, so m can be run again, forwards, and the law undone. m is never inverted.
+
+    Args:
+        law: how a coordinate moves: Additive (NICE), Affine (RealNVP), RationalQuadratic (neural spline flow).
+        conditioner: m, (..., kept + context_dim) -> (..., moved · law.n_params).
+        partition: which coordinates stay and which move.
+        context_dim: size of the context that m sees beside z_kept.
+
+    Paper: Dinh et al. (2015), NICE, section 3; Dinh et al. (2017), RealNVP, section 3.
+
+    >>> from flowlib.laws import Affine
+    >>> from flowlib.nets import MLP
+    >>> x, log_det = Coupling(Affine(), MLP(1, 2), Partition(2))(torch.zeros(5, 2))
+    >>> x.shape, log_det.shape
+    (torch.Size([5, 2]), torch.Size([5]))
+    """
+
+    def __init__(self, law: Law, conditioner: nn.Module, partition: Partition, context_dim: int = 0):
+        super().__init__([partition.dim])
+        self.law, self.conditioner, self.partition = law, conditioner, partition
+        self.context_dim = check_count("Coupling", "context_dim", context_dim, 0)
+
+    def params(self, kept: Tensor, context: Tensor | None) -> Tensor:
+        """m(kept), (..., moved, n_params)."""
+        told = self.conditioner(with_context(kept, context, self.context_dim))
+        return told.unflatten(-1, (self.partition.moved, self.law.n_params))
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        kept, moved = self.partition.split(z)
+        moved, log_slopes = self.law(moved, self.params(kept, context))
+        return self.partition.join(kept, moved), log_slopes.sum(-1)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        kept, moved = self.partition.split(x)
+        moved, log_slopes = self.law.inverse(moved, self.params(kept, context))
+        return self.partition.join(kept, moved), log_slopes.sum(-1)
