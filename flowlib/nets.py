@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, linear, relu, scaled_dot_product_attention
+from torch.nn.functional import gelu, linear, relu
 
 from flowlib.checks import check_count
 
@@ -140,7 +140,9 @@ class CausalTransformer(nn.Module):
         self.embed = nn.Linear(1, width)
         self.position = nn.Parameter(torch.randn(dim, width) / math.sqrt(width))
         self.context = nn.Linear(context_dim, width) if context_dim else None
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(check_count("CausalTransformer", "depth", depth)))
+        self.blocks = nn.ModuleList(
+            Block(width, heads) for _ in range(check_count("CausalTransformer", "depth", depth))
+        )
         self.norm = nn.LayerNorm(width)
         self.head = start_at_zero(nn.Linear(width, n_params))
 
@@ -191,7 +193,11 @@ class Block(nn.Module):
         )
         if cache is not None:
             k, v = torch.cat([cache[0], k], -2), torch.cat([cache[1], v], -2)
-        seen = scaled_dot_product_attention(q, k, v, is_causal=q.shape[-2] > 1)
+        scores = q @ k.mT / math.sqrt(q.shape[-1])  # (..., heads, T, tokens so far)
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=h.device).triu(
+            scores.shape[-1] - scores.shape[-2] + 1
+        )
+        seen = scores.masked_fill(later, -torch.inf).softmax(-1) @ v
         h = h + self.out(seen.transpose(-2, -3).flatten(-2))
         return h + self.down(gelu(self.up(self.norm_2(h)))), (k, v)
 

@@ -275,7 +275,7 @@ class ActNorm(Transform):
         super().__init__([check_count("ActNorm", "dim", dim)])
         self.shift = nn.Parameter(torch.zeros(dim))
         self.log_scale = nn.Parameter(torch.zeros(dim))
-        self.register_buffer("initialized", torch.tensor(False))
+        self.initialized = False
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
@@ -300,4 +300,11 @@ class ActNorm(Transform):
         deviation = torch.where(deviation > 1e-6, deviation, 1.0)
         self.shift.copy_(-mean / deviation if to_data else mean)
         self.log_scale.copy_(-deviation.log() if to_data else deviation.log())
-        self.initialized.fill_(True)
+        self.initialized = True
+
+    def get_extra_state(self) -> Tensor:
+        """The flag, for the state_dict."""
+        return torch.tensor(self.initialized)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.initialized = bool(state)

@@ -11,11 +11,17 @@ import torch
 from torch import Tensor
 
 from flowlib import Compose, Inverse, Transform
+from flowlib.laws import Additive, Affine, Law, RationalQuadratic
+from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.transforms import (
+    ActNorm,
+    Autoregressive,
+    Coupling,
     ElementwiseAffine,
     LeakyReLU,
     Linear,
     Logit,
+    Partition,
     Permutation,
     Planar,
     Radial,
@@ -85,6 +91,36 @@ ill_conditioned = {
     "wild parameters": "a 50 × 50 triangle of N(0, 3²) entries has a condition number beyond 1e30: no digit survives"
 }
 
+LAWS: dict[str, Callable[[], Law]] = {
+    "additive": Additive,
+    "affine": Affine,
+    "spline": lambda: RationalQuadratic(bins=5, bound=3.0),
+}
+PARTITIONS = [
+    (2, "halves", False),
+    (2, "alternate", True),
+    (5, "alternate", False),
+    (5, "halves", True),
+    (50, "halves", False),
+]
+
+
+def coupling(law: Law, dim: int, kind: str = "halves", flip: bool = False) -> Coupling:
+    partition = Partition(dim, kind, flip)
+    return Coupling(law, MLP(partition.kept, partition.moved * law.n_params, [16]), partition)
+
+
+def autoregressive(law: Law, net: type, dim: int, **sizes: int) -> Autoregressive:
+    return Autoregressive(law, net(dim, law.n_params, **sizes))
+
+
+def standardized(dim: int) -> ActNorm:
+    """An ActNorm that has seen its first batch."""
+    layer = ActNorm(dim)
+    layer.inverse(3.0 * torch.randn(50, dim) + 1.0)
+    return layer
+
+
 CASES = [
     Case("affine-1", lambda: ElementwiseAffine(1), 1),
     Case("affine-3", lambda: ElementwiseAffine(3, shift=[1.0, -2.0, 0.0], scale=[0.1, 1.0, 5.0]), 3),
@@ -114,6 +150,27 @@ CASES = [
     *[Case(f"planar-{d}", lambda d=d: Planar(d), d) for d in (1, 2, 5, 50)],
     *[Case(f"radial-{d}", lambda d=d: Radial(d), d) for d in (1, 2, 5, 50)],
     *[Case(f"sylvester-{d}-{m}", lambda d=d, m=m: Sylvester(d, m), d) for d, m in ((1, 1), (2, 2), (5, 3), (50, 4))],
+    *[Case(f"actnorm-{d}", lambda d=d: standardized(d), d) for d in (1, 5)],
+    *[
+        Case(
+            f"coupling-{law}-{d}-{kind}{'-flip' * flip}", lambda m=make, d=d, k=kind, f=flip: coupling(m(), d, k, f), d
+        )
+        for law, make in LAWS.items()
+        for d, kind, flip in PARTITIONS
+    ],
+    *[
+        Case(f"made-{law}-{d}", lambda m=make, d=d: autoregressive(m(), MADE, d, hidden=[16, 16]), d)
+        for law, make in LAWS.items()
+        for d in (1, 2, 5, 20)
+    ],
+    *[
+        Case(
+            f"transformer-{law}-{d}", lambda m=make, d=d: autoregressive(m(), CausalTransformer, d, width=8, heads=2), d
+        )
+        for law, make in LAWS.items()
+        for d in (1, 5)
+    ],
+    Case("iaf-3", lambda: Inverse(autoregressive(Affine(), MADE, 3, hidden=[16])), 3),
     Case(
         "compose-empty",
         lambda: Compose([]),
