@@ -9,16 +9,16 @@ import torch
 
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Flow, Transform
-from flowlib.viz.controls import Control, Mark
+from flowlib.viz.controls import Control, Mark, symbol_of
 from flowlib.viz.explorer import Explorer
-from flowlib.viz.line import Line
-from flowlib.viz.plane import Plane
+from flowlib.viz.line import Line, default_interval
+from flowlib.viz.plane import Plane, base_range
 from flowlib.viz.scene import Layer, Panel, Scene
 
 
 def explore(function: Callable[..., Transform | Flow], *, base: Base | None = None, window: float | tuple = 4.0, main: str | None = None,
             condition: tuple[str, Callable[..., bool]] | None = None, overlay: Callable[..., Sequence[Layer]] | None = None,
-            before: bool = False, samples: int = 500, resolution: int = 200, interval: tuple[float, float] = (-0.5, 1.0),
+            before: bool = False, samples: int = 500, resolution: int = 200, interval: tuple[float, float] | None = None,
             title: str = "", alt: str | None = None, stages: bool = False, **controls: Control) -> Explorer:
     """A live picture of the flow that `function` makes from its parameters, with a control for each of them.
 
@@ -34,7 +34,7 @@ def explore(function: Callable[..., Transform | Flow], *, base: Base | None = No
         overlay: overlay(**values) -> layers drawn over the data density.
         before: on the plane, show the base density with its straight grid at the left.
         samples, resolution: number of points; pixels a side of the density.
-        interval: on the line, the shaded interval (z₁, z₂); its ends can be dragged.
+        interval: on the line, the shaded interval (z₁, z₂); its ends can be dragged (default: a little right of the middle).
         title, alt: of the data panel; what the picture shows, in words.
         stages: five stages of the main slider below the frozen picture, for print.
         controls: {parameter: Slider | Choice | Arrow | Point}.
@@ -64,8 +64,9 @@ def explore(function: Callable[..., Transform | Flow], *, base: Base | None = No
         marks = {}
     else:
         line = Line(first.base, window)
-        low, high = line.xlim
-        marks = {"z_1": Mark(interval[0], low, high, symbol="z₁"), "z_2": Mark(interval[1], low, high, symbol="z₂")}
+        low, high = base_range(first.base)[0] if hasattr(first.base, "low") else line.xlim
+        ends = interval or default_interval(first.base)
+        marks = {f"z_{i}": Mark(end, low, high, symbol=symbol_of(f"z_{i}")) for i, end in enumerate(ends, 1)}
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
         flow, own = flow_of(values), {k: values[k] for k in controls}

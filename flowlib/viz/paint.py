@@ -17,7 +17,7 @@ from flowlib.viz.theme import COLOURS, INK, NIGHT, TABLES, hex_of, rgb, style
 DPI = 100
 LEFT, RIGHT, TOP, BOTTOM, ROW = 36, 10, 24, 22, 20  # px round a panel, and px of one line of text below
 BAND = 10         # brightness levels that a crisp picture draws as one
-CRISP_DOTS = 150  # samples that a crisp picture draws
+CRISP_DOTS = 100  # samples that a crisp picture draws
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,10 @@ class Brush:
 
     def line(self, p: dict, color: str | None = None) -> dict:
         """matplotlib's arguments for a line of this layer; a crisp one is mixed with the night instead of transparent."""
-        alpha, color = p["alpha"], color or p["color"]
+        alpha, color, width = p["alpha"], color or p["color"], 0.72 * self.thin * p["width"]
         if self.crisp:
-            alpha, color = 1.0, tuple((alpha * rgb(color) + (1 - alpha) * rgb(NIGHT)) / 255)
-        return {"linewidth": 0.72 * self.thin * p["width"], "alpha": alpha, "color": color, "zorder": self.order,
-                "antialiased": not self.crisp}
+            alpha, color, width = 1.0, tuple((alpha * rgb(color) + (1 - alpha) * rgb(NIGHT)) / 255), 0.65 * width
+        return {"linewidth": width, "alpha": alpha, "color": color, "zorder": self.order, "antialiased": not self.crisp}
 
 
 def paint_panel(ax: Axes, panel: Panel, font: float = 9.0, decorated: bool = True, thin: float = 1.0, crisp: bool = False) -> None:
@@ -151,13 +150,6 @@ def _paint(scene: Scene, width: int, slider: tuple[str, float, str] | None, cris
     page = Page(width, round(y + ROW * rows + 4))
     for i, (panel, high) in enumerate(zip(scene.panels, highs, strict=True)):
         paint_panel(page.axes(i * width / count + LEFT, TOP + (tall - high) / 2, plot, high), panel, crisp=crisp)
-    if scene.keys:
-        _paint_keys(scene.keys, page, y)
-        y += 1.3 * ROW
-    for x, row, text, color in words:
-        page.write(x, y + row * ROW, text, color)
-    if words:
-        y += (words[-1][1] + 1) * ROW
     if slider:
         name, at, text = slider
         ax = page.axes(LEFT + 34, y, width - LEFT - RIGHT - 34 - 56, ROW)
@@ -167,6 +159,13 @@ def _paint(scene: Scene, width: int, slider: tuple[str, float, str] | None, cris
         ax.plot([at], [0], "o", color=COLOURS["data"], markersize=8)
         page.write(LEFT, y, name, size=9.5)
         page.write(width - RIGHT, y, text, ha="right", size=9.5)
+        y += 1.1 * ROW
+    for x, row, text, color in words:
+        page.write(x, y + row * ROW, text, color)
+    if words:
+        y += (words[-1][1] + 1) * ROW
+    if scene.keys:
+        _paint_keys(scene.keys, page, y)
     return page.figure
 
 

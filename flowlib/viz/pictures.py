@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Compose, Flow, Transform
-from flowlib.viz.line import Line
+from flowlib.viz.line import Line, default_interval
 from flowlib.viz.paint import INK, Page, paint, paint_panel, to_rgb
 from flowlib.viz.plane import Plane, grid_lines, limits
 from flowlib.viz.scene import Dots, Heat, Lines, Panel, Scene, array, density_key, det_key
@@ -85,10 +85,11 @@ def samples(points: Any, ax: Axes | None = None, *, n: int = 1000, window: float
 
 
 def area_stays_one(transform: Transform | Flow, ax: Axes | None = None, *, base: Base | None = None,
-                   interval: tuple[float, float] = (-0.5, 1.0), window: float | tuple[float, float] = 4.0, title: str = "") -> Picture | None:
+                   interval: tuple[float, float] | None = None, window: float | tuple[float, float] = 4.0, title: str = "") -> Picture | None:
     """A flow on the line: threads from z to x = f(z), and one interval whose areas under the two densities are equal."""
     flow = transform if isinstance(transform, Flow) else Flow(transform, base if base is not None else StandardNormal(1))
     check_dim(flow, 1, "area_stays_one")
+    interval = interval or default_interval(flow.base)
     with torch.no_grad():
         scene = Line(flow.base, window).scene(flow, interval, title)
     text = f"a flow on the line; the areas over the interval {interval[0]:g} to {interval[1]:g} are equal"

@@ -98,7 +98,7 @@ class Plane:
             Dots(x, toggle="samples")])]
         keys = [density_key("data", self.scale), det_key()]
         if before:
-            panels.insert(0, self.base_panel(flow.base, n))
+            panels.insert(0, self.base_panel(flow.base, n // 2))
             keys.insert(0, density_key("base", self.scale))
         numbers = [("mass of the density", f"{mass(flow, self.box, MASS_PIXELS if fine else MASS_PIXELS // 2):.3f}")]
         return Scene(panels, numbers, keys=keys)
