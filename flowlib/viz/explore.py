@@ -72,7 +72,8 @@ def explore(function: Callable[..., Transform | Flow], *, base: Base | None = No
         flow, own = flow_of(values), {k: values[k] for k in controls}
         scene = plane.scene(flow, fine, before, title) if dim == 2 else line.scene(flow, (values["z_1"], values["z_2"]), title)
         if condition:
-            scene.light = (bool(condition[1](**own)), condition[0])
+            holds = bool(condition[1](**own))
+            scene.light = (holds, f"{condition[0]} {'holds' if holds else 'is violated'}")
         if overlay:
             last = scene.panels[-1]
             scene.panels[-1] = Panel(**{**vars(last), "layers": [*last.layers, *overlay(**own)]})

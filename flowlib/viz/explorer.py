@@ -6,6 +6,7 @@ the kernel is busy, so the last frame always belongs to the last value and a fas
 from __future__ import annotations
 
 import base64
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from flowlib.viz.canvas import Canvas, pack
 from flowlib.viz.controls import Control, Handle, Mark, symbol_of
 from flowlib.viz.frozen import frozen_png
 from flowlib.viz.paint import paint, to_rgb
-from flowlib.viz.scene import Panel, Scene
+from flowlib.viz.scene import Label, Panel, Scene
 
 DEAR = 0.025  # seconds; a picture that costs more is drawn coarse while the hand moves
 
@@ -88,7 +89,7 @@ class Explorer:
             raise ValueError(f"main is {main!r}; expected one of the sliders {', '.join(movable)}")
         return main
 
-    def _build_box(self) -> ipywidgets.VBox:
+    def _build_box(self) -> ipywidgets.Box:
         reset = ipywidgets.Button(description="reset", icon="undo", tooltip="all sliders back to the start", layout={"width": "auto"})
         reset.on_click(lambda _: self.set(**self._start))
         for widget in (*self.sliders.values(), *self.toggles.values()):
@@ -97,8 +98,13 @@ class Explorer:
         self.canvas.observe(lambda _: self._show_readout(), names="pointer")
         self.canvas.observe(self._rested, names="rest")
         shown = [w for n, w in self.sliders.items() if not isinstance(self.controls.get(n), Mark)]
-        wrap = {"flex_flow": "row wrap", "padding": "0 0 0 12px", "max_width": "960px"}
-        return ipywidgets.VBox([self.canvas, ipywidgets.Box(shown, layout=wrap), ipywidgets.Box([reset, *self.toggles.values()], layout=wrap)])
+        wide = len(self.scene.panels) > 1  # the controls stand beside one panel, below several; in a narrow cell always below
+        self.canvas.layout = {"width": "900px" if wide else "500px", "max_width": "100%", "flex": "0 0 auto"}
+        buttons = ipywidgets.Box([reset, *self.toggles.values()], layout={"flex_flow": "row wrap"})
+        side = ipywidgets.Box([*shown, buttons], layout={
+            "flex_flow": "row wrap" if wide else "column", "padding": "4px 0 0 30px" if wide else "24px 0 0 8px",
+            "flex": "1 1 300px", "max_width": "900px" if wide else "330px"})
+        return ipywidgets.Box([self.canvas, side], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
 
     # ---- values ------------------------------------------------------------------------------------------------------------------
     def _read(self) -> dict[str, Any]:
@@ -159,9 +165,8 @@ class Explorer:
                 self.scene, self.error = scene, None
             except Exception as problem:
                 self.error = f"{type(problem).__name__}: {problem}"
-                blank = Scene([Panel(**{**vars(p), "layers": ()}) for p in self.scene.panels], keys=self.scene.keys)
-                message = [type(problem).__name__, str(problem), "at " + self._describe()]
-                frame = pack(blank, error=message, **{**head, "coarse": False})
+                message = [type(problem).__name__, str(problem), "at " + self._describe(spans=False)]
+                frame = pack(blank(self.scene), error=message, **{**head, "coarse": False})
             with self.canvas.hold_sync():
                 self.canvas.frame = frame
                 self._show_readout()
@@ -223,13 +228,24 @@ class Explorer:
                 panels[control.panel] = Panel(**{**vars(panel), "layers": [*panel.layers, *control.layers(name, read)]})
         return Scene(panels, scene.numbers, scene.light, scene.keys)
 
-    def _describe(self) -> str:
+    def scene_or_message(self, **values: Any) -> Scene:
+        """As `scene_at`, but what a computation raises is written in the picture's place."""
+        try:
+            scene = self.scene_at(**values)
+            for panel in scene.panels:
+                for layer in panel.layers:
+                    layer.parts()
+            return scene
+        except Exception as problem:  # noqa: BLE001  as in the live picture
+            return blank(self.scene, f"{type(problem).__name__}: {problem}")
+
+    def _describe(self, spans: bool = True) -> str:
         """The controls' values in words: b = 0.5 (−4 to 4), ..."""
         words = []
         for name, widget in self.sliders.items():
             value = widget.value
             text = f"{value:g}" if isinstance(value, (int, float)) else str(value)
-            span = f" ({widget.min:g} to {widget.max:g})" if hasattr(widget, "min") else ""
+            span = f" ({widget.min:g} to {widget.max:g})" if spans and hasattr(widget, "min") else ""
             words.append(f"{name} = {text}{span}".replace("-", "−"))
         return ", ".join(words)
 
@@ -248,3 +264,11 @@ class Explorer:
         data = {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view,
                 "image/png": base64.b64encode(self.png()).decode()}
         return data, {"image/png": {"alt": self.alt}}
+
+
+def blank(scene: Scene, text: str = "") -> Scene:
+    """The panels of a scene without their layers, and a text in the first."""
+    panels = [Panel(**{**vars(p), "layers": ()}) for p in scene.panels]
+    (x0, x1), (y0, y1) = panels[0].xlim, panels[0].ylim
+    panels[0].layers = [Label((x0 + x1) / 2, y1 - (y1 - y0) * (0.1 + 0.06 * i), line) for i, line in enumerate(textwrap.wrap(text, 42))]
+    return Scene(panels, keys=scene.keys)

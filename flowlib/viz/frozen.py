@@ -41,7 +41,7 @@ def frozen_png(explorer: Explorer) -> bytes:
     now = values.index(explorer.sliders[name].value) if name else 0
     last = len(values) - 1
     walk = [*range(now, last), *range(last, 0, -1), *range(0, now)] or [0]  # up to the end, down to the other, back to the start
-    scenes = [explorer.scene_at(**({name: v} if name else {})) for v in values]
+    scenes = [explorer.scene_or_message(**({name: v} if name else {})) for v in values]
     stages = [(_text(v), scene) for v, scene in zip(values, scenes, strict=True)][::2] if explorer.stages and name else []
     width = WIDTH if len(scenes[0].panels) == 1 else default_width(scenes[0])
     foot = to_rgba(paint_foot(width, stages, FOOTER))

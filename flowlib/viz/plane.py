@@ -48,9 +48,9 @@ def grid_lines(box: list[tuple[float, float]], lines: int = 13, vertices: int = 
 
 
 def tone_scale(base: Base) -> float:
-    """The density drawn at half brightness: 0.6 of the base's highest, so that a colour means the same density in every frame."""
+    """The density drawn at half brightness: 0.4 of the base's highest, so that a colour means the same density in every frame."""
     box = base_range(base)
-    return 0.6 * float(base.log_prob(pixels(*box, 41)[0]).max().exp())
+    return 0.4 * float(base.log_prob(pixels(*box, 41)[0]).max().exp())
 
 
 def mass(flow: Flow, box: list[tuple[float, float]], n: int = MASS_PIXELS) -> float:
@@ -96,10 +96,10 @@ class Plane:
             Heat(density, "data", scale=self.scale, toggle="density"),
             Lines(grid, log_det=log_det, alpha=0.8, toggle="grid"),
             Dots(x, toggle="samples")])]
-        keys = [density_key("data", self.scale), det_key()]
+        keys = [density_key("data", self.scale, "p(x)"), det_key()]
         if before:
             panels.insert(0, self.base_panel(flow.base, n // 2))
-            keys.insert(0, density_key("base", self.scale))
+            keys.insert(0, density_key("base", self.scale, "p(z)"))
         numbers = [("mass of the density", f"{mass(flow, self.box, MASS_PIXELS if fine else MASS_PIXELS // 2):.3f}")]
         return Scene(panels, numbers, keys=keys)
 
@@ -116,11 +116,11 @@ class Plane:
         at = torch.tensor([[x, y]])
         z, log_det = (at, None) if in_base else flow.transform.inverse(at)
         log_det = flow.transform(at)[1] if in_base else -log_det
-        p_z = float(flow.base.log_prob(z).exp())
         det = math.exp(float(log_det))
-        here = f"z = ({z[0, 0]:.2f}, {z[0, 1]:.2f})"
-        there = "" if in_base else f"x = ({x:.2f}, {y:.2f}) comes from "
-        return f"{there}{here}:   |det J| = {det:.3g},   p(z) = {p_z:.3g},   p(x) = {p_z / det:.3g}".replace("-", "−")
+        p_x = float(flow.base.log_prob(z).exp()) / det
+        (z_1, z_2), (x_1, x_2) = z[0].tolist(), flow.transform(z)[0][0].tolist()
+        return (f"z = ({z_1:.2f}, {z_2:.2f}) goes to x = ({x_1:.2f}, {x_2:.2f}):  |det J| = {det:.3g},  p(x) = {p_x:.3g}"
+                .replace("-", "−"))
 
 
 def limits(window: float | tuple) -> tuple[tuple[float, float], tuple[float, float]]:

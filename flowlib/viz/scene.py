@@ -30,7 +30,7 @@ def array(values: Any, name: str, *shape: int | None) -> np.ndarray:
 class Heat:
     """A density on pixels: values (H, W), row 0 at the bottom, in the colours of `role`.
 
-    `scale` is the density shown at half brightness (default 0.6 of the highest); xlim and ylim default to the panel's.
+    `scale` is the density shown at half brightness (default 0.4 of the highest); xlim and ylim default to the panel's.
     """
     values: Any
     role: str = "data"
@@ -43,7 +43,7 @@ class Heat:
         p = array(self.values, "Heat values", None, None)  # (H, W)
         if not np.isfinite(p).any():
             raise ValueError("every density value is nan or infinite at these parameters")
-        scale = self.scale or 0.6 * float(p[np.isfinite(p)].max()) or 1.0
+        scale = self.scale or 0.4 * float(p[np.isfinite(p)].max()) or 1.0
         return {"kind": "heat", "levels": tone(p, scale), "table": self.role, "xlim": self.xlim, "ylim": self.ylim}
 
 
