@@ -14,6 +14,7 @@ from flowlib.viz.scene import Label, Lines, Panel, Polygon, Scene, det_key
 GAP = 1.0       # height of the band between the two axes
 TALL = 1.25     # the most that a density may rise above its axis
 DEEP = TALL / 1.5  # the most that the base density may hang below its axis
+STEEP = 6.0     # heights up to this many times the peak of the base fit into the panel
 POINTS = 601
 
 
@@ -48,6 +49,12 @@ class Line:
         self.z = torch.linspace(low - edge, high + edge, POINTS).unsqueeze(-1)  # (points, 1)
         self.ends = torch.linspace(low, high, 25).unsqueeze(-1)                      # where threads start
 
+    def nodes(self, flow: Flow, z: Tensor) -> Tensor:
+        """The z (n, 1) and, between them, those that land on even x: a curve needs them where f stretches much."""
+        back = flow.transform.inverse(torch.linspace(*self.xlim, 241).unsqueeze(-1))[0]
+        between = (back > z[0]) & (back < z[-1])  # nan is not
+        return torch.cat([z, back[between].unsqueeze(-1)]).sort(0).values
+
     def push(self, flow: Flow, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z (n, 1) -> x (n,) not far outside the window, p(z) (n,) and p(x) (n,); what is not finite has no height."""
         x, log_det = flow.transform(z)
@@ -61,20 +68,24 @@ class Line:
 
     def scene(self, flow: Flow, interval: tuple[float, float], title: str = "") -> Scene:
         self._check(flow.base)
-        z, (x, p_z, p_x) = self.z, self.push(flow, self.z)
+        z = self.nodes(flow, self.z)
+        x, p_z, p_x = self.push(flow, z)
         seen = (x >= self.xlim[0]) & (x <= self.xlim[1])
         peak = max(float(p_z.max()), float(p_x[seen].max()) if seen.any() else 0.0, 1e-6)
+        peak = min(peak, STEEP * float(p_z.max()))  # what is higher leaves the panel, so that the base stays visible
         height = TALL / max(peak, 1.5 * float(p_z.max()))  # one scale for both, so that equal areas look equal
-        cut = torch.linspace(*sorted(interval), 2001).unsqueeze(-1)
+        cut = self.nodes(flow, torch.linspace(*sorted(interval), 2001).unsqueeze(-1))
         cut_x, cut_pz, cut_px = self.push(flow, cut)
+        few = self.nodes(flow, torch.linspace(*sorted(interval), 101).unsqueeze(-1))
+        few_x, few_pz, few_px = self.push(flow, few)
         layers = [
             Lines(*self._threads(flow), alpha=0.75, width=1.2),
             Lines([[[self.xlim[0], 0.0], [self.xlim[1], 0.0]]], color="base", width=1.5),
             Lines([[[self.xlim[0], GAP], [self.xlim[1], GAP]]], color="data", width=1.5),
             Polygon(graph(z[:, 0], p_z, 0.0, -height), "base", 0.30, edge="base"),
             Polygon(graph(x, p_x, GAP, height), "data", 0.30, edge="data"),
-            Polygon(graph(cut[::20, 0], cut_pz[::20], 0.0, -height), "base", 0.75),
-            Polygon(graph(cut_x[::20], cut_px[::20], GAP, height), "data", 0.75),
+            Polygon(graph(few[:, 0], few_pz, 0.0, -height), "base", 0.75),
+            Polygon(graph(few_x, few_px, GAP, height), "data", 0.75),
             Polygon(torch.cat([strand(cut[:1, 0], cut_x[:1])[0], strand(cut[-1:, 0], cut_x[-1:])[0].flip(0)]), "light", 0.18),
             Label(self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]), GAP + TALL + 0.11, "data density p(x)", "data", align="left"),
             Label(self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]), -DEEP - 0.11, "base density p(z)", "base", align="left"),
