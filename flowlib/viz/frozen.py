@@ -12,7 +12,7 @@ from PIL import Image
 
 from flowlib.viz.paint import default_width, paint, paint_foot, to_rgba
 from flowlib.viz.scene import Scene
-from flowlib.viz.theme import INK, TABLES, rgb
+from flowlib.viz.theme import COLOURS, INK, TABLES, rgb
 
 if TYPE_CHECKING:
     from flowlib.viz.explorer import Explorer
@@ -21,7 +21,8 @@ FOOTER = "a frozen picture: run the notebook, then move the sliders"
 LIMIT = 130_000          # bytes
 WIDTH = 410              # px, of a single panel
 COUNT = 9                # distinct pictures
-KEY_COLOURS = np.concatenate([TABLES["base"][::32], TABLES["data"][::32]])
+NAMED = np.array([rgb(code) for code in COLOURS.values()], dtype=np.uint8)
+KEPT = np.concatenate([TABLES["base"][::32], TABLES["data"][::32], TABLES["diverging"], NAMED])  # always in the palette
 INKS = 8                 # palette entries for grey text on a transparent page
 PAUSE, STEP = 700, 130   # ms
 
@@ -39,18 +40,23 @@ def frozen_png(explorer: Explorer) -> bytes:
     name = explorer.main
     values = positions(explorer, COUNT) if name else [None]
     now = values.index(explorer.sliders[name].value) if name else 0
-    last = len(values) - 1
-    walk = [*range(now, last), *range(last, 0, -1), *range(0, now)] or [0]  # up to the end, down to the other, back to the start
     scenes = [explorer.scene_or_message(**({name: v} if name else {})) for v in values]
-    stages = [(_text(v), scene) for v, scene in zip(values, scenes, strict=True)][::2] if explorer.stages and name else []
+    pairs = list(zip(values, scenes, strict=True))
+    stages = [(_text(v), scene) for v, scene in pairs[::2]] if explorer.stages and name else []
     width = WIDTH if len(scenes[0].panels) == 1 else default_width(scenes[0])
     foot = to_rgba(paint_foot(width, stages, FOOTER))
-    pictures = [np.concatenate([_picture(explorer, v, scene, width), foot]) for v, scene in zip(values, scenes, strict=True)]
-    for colours in (96, 64, 40, 24):
-        data = encode(pictures, walk, colours)
+    pictures = [np.concatenate([_picture(explorer, v, scene, width), foot]) for v, scene in pairs]
+    for step, colours in ((1, 96), (1, 64), (1, 16), (2, 64), (2, 16)):  # every picture if it fits, else every second one
+        data = encode(pictures, there_and_back(now, len(values), step), colours)
         if len(data) <= LIMIT:
             break
     return data
+
+
+def there_and_back(now: int, count: int, step: int) -> list[int]:
+    """Indices from `now` up to the end, down to the other end and back to the start, every `step`-th of them."""
+    last = count - 1
+    return ([*range(now, last), *range(last, 0, -1), *range(now)] or [0])[::step]
 
 
 def _picture(explorer: Explorer, value: float | None, scene: Scene, width: int) -> np.ndarray:
@@ -75,7 +81,7 @@ def palette_of(pictures: list[np.ndarray], colours: int) -> tuple[np.ndarray, np
     """All opaque colours as integers, and the most frequent ones with those of the keys: the rest is only smoothing."""
     seen, counts = np.unique(np.concatenate([codes_of(p)[p[..., 3] == 255] for p in pictures]), return_counts=True)
     order = np.lexsort((seen, -counts))  # by frequency, equal ones by value: the same on every run
-    return seen, np.unique(np.concatenate([seen[order[:colours]], codes_of(KEY_COLOURS)]))
+    return seen, np.unique(np.concatenate([seen[order[:colours]], codes_of(KEPT)]))
 
 
 def rgb_of(codes: np.ndarray) -> np.ndarray:

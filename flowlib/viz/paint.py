@@ -16,8 +16,8 @@ from flowlib.viz.theme import COLOURS, INK, NIGHT, TABLES, hex_of, rgb, style
 
 DPI = 100
 LEFT, RIGHT, TOP, BOTTOM, ROW = 36, 10, 24, 22, 20  # px round a panel, and px of one line of text below
-BAND = 10         # brightness levels that a crisp picture draws as one
-CRISP_DOTS = 100  # samples that a crisp picture draws
+BAND = 14         # brightness levels that a crisp picture draws as one
+CRISP_DOTS = 80   # samples that a crisp picture draws
 
 
 @dataclass(frozen=True)
