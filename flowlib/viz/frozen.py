@@ -2,6 +2,7 @@
 
 Few colours, no smoothing of lines and nine distinct pictures keep it small; the same values give the same bytes.
 """
+
 from __future__ import annotations
 
 import io
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from flowlib.viz.explorer import Explorer
 
 FOOTER = "a frozen picture: run the notebook, then move the sliders"
-LIMIT = 130_000          # bytes
-WIDTH = 410              # px, of a single panel
-COUNT = 9                # distinct pictures
+LIMIT = 130_000  # bytes
+WIDTH = 410  # px, of a single panel
+COUNT = 9  # distinct pictures
 NAMED = np.array([rgb(code) for code in COLOURS.values()], dtype=np.uint8)
 KEPT = np.concatenate([TABLES["base"][::32], TABLES["data"][::32], TABLES["diverging"], NAMED])  # always in the palette
-INKS = 8                 # palette entries for grey text on a transparent page
-PAUSE, STEP = 700, 130   # ms
+INKS = 8  # palette entries for grey text on a transparent page
+PAUSE, STEP = 700, 130  # ms
 
 
 def positions(explorer: Explorer, count: int) -> list[float]:
@@ -36,7 +37,7 @@ def positions(explorer: Explorer, count: int) -> list[float]:
 
 
 def frozen_png(explorer: Explorer) -> bytes:
-    """The animation of an explorer over its main slider, starting at the present values; without a slider, one picture."""
+    """The animation of an explorer over its main slider, from the present values on; without a slider, one picture."""
     name = explorer.main
     values = positions(explorer, COUNT) if name else [None]
     now = values.index(explorer.sliders[name].value) if name else 0
@@ -46,7 +47,13 @@ def frozen_png(explorer: Explorer) -> bytes:
     width = WIDTH if len(scenes[0].panels) == 1 else default_width(scenes[0])
     foot = to_rgba(paint_foot(width, stages, FOOTER))
     pictures = [np.concatenate([_picture(explorer, v, scene, width), foot]) for v, scene in pairs]
-    for step, colours in ((1, 96), (1, 64), (1, 16), (2, 64), (2, 16)):  # every picture if it fits, else every second one
+    for step, colours in (
+        (1, 96),
+        (1, 64),
+        (1, 16),
+        (2, 64),
+        (2, 16),
+    ):  # every picture if it fits, else every second one
         data = encode(pictures, there_and_back(now, len(values), step), colours)
         if len(data) <= LIMIT:
             break
@@ -91,12 +98,16 @@ def rgb_of(codes: np.ndarray) -> np.ndarray:
 def encode(pictures: list[np.ndarray], walk: list[int], colours: int) -> bytes:
     """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG with a palette.
 
-    The first INKS entries are grey text of growing opacity on the transparent page, the others the pictures' own colours.
+    The first INKS entries are grey text of growing opacity on the transparent page, the others the pictures' colours.
     """
     seen, kept = palette_of(pictures, colours)
     table = rgb_of(kept).astype(np.float32)
-    nearest = np.concatenate([((rgb_of(part)[:, None] - table) ** 2).sum(-1).argmin(1)
-                              for part in np.array_split(seen, len(seen) // 2000 + 1)]).astype(np.uint8)
+    nearest = np.concatenate(
+        [
+            ((rgb_of(part)[:, None] - table) ** 2).sum(-1).argmin(1)
+            for part in np.array_split(seen, len(seen) // 2000 + 1)
+        ]
+    ).astype(np.uint8)
     entries = np.concatenate([np.tile(rgb(INK), (INKS, 1)), table]).astype(np.uint8).tobytes()
     alpha = bytes(np.concatenate([np.linspace(0, 255, INKS), np.full(len(table), 255)]).astype(np.uint8))
     images = []
@@ -109,6 +120,15 @@ def encode(pictures: list[np.ndarray], walk: list[int], colours: int) -> bytes:
         image.info["transparency"] = alpha
         images.append(image)
     out = io.BytesIO()
-    images[walk[0]].save(out, "PNG", save_all=len(walk) > 1, append_images=[images[i] for i in walk[1:]], loop=0,
-                         duration=[PAUSE] + [STEP] * (len(walk) - 1), disposal=0, blend=0, optimize=True)
+    images[walk[0]].save(
+        out,
+        "PNG",
+        save_all=len(walk) > 1,
+        append_images=[images[i] for i in walk[1:]],
+        loop=0,
+        duration=[PAUSE] + [STEP] * (len(walk) - 1),
+        disposal=0,
+        blend=0,
+        optimize=True,
+    )
     return out.getvalue()

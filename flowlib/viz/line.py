@@ -1,4 +1,5 @@
-"""Scenes of flows on the line: base density below, data density above, threads from each z to its f(z), and one interval in both."""
+"""Scenes of flows on the line: base density below, data density above, threads from each z to f(z), an interval in both."""
+
 from __future__ import annotations
 
 import math
@@ -11,10 +12,10 @@ from flowlib.core import Flow
 from flowlib.viz.plane import base_range
 from flowlib.viz.scene import Label, Lines, Panel, Polygon, Scene, det_key
 
-GAP = 1.0       # height of the band between the two axes
-TALL = 1.25     # the most that a density may rise above its axis
+GAP = 1.0  # height of the band between the two axes
+TALL = 1.25  # the most that a density may rise above its axis
 DEEP = TALL / 1.5  # the most that the base density may hang below its axis
-STEEP = 6.0     # heights up to this many times the peak of the base fit into the panel
+STEEP = 6.0  # heights up to this many times the peak of the base fit into the panel
 POINTS = 601
 
 
@@ -44,10 +45,10 @@ class Line:
         self._check(base)
 
     def _check(self, base: Base) -> None:
-        (low, high), = base_range(base)
+        ((low, high),) = base_range(base)
         edge = 0.0 if hasattr(base, "low") else 0.7 * (high - low)
         self.z = torch.linspace(low - edge, high + edge, POINTS).unsqueeze(-1)  # (points, 1)
-        self.ends = torch.linspace(low, high, 25).unsqueeze(-1)                      # where threads start
+        self.ends = torch.linspace(low, high, 25).unsqueeze(-1)  # where threads start
 
     def nodes(self, flow: Flow, z: Tensor) -> Tensor:
         """The z (n, 1) and, between them, those that land on even x: a curve needs them where f stretches much."""
@@ -86,12 +87,33 @@ class Line:
             Polygon(graph(x, p_x, GAP, height), "data", 0.30, edge="data"),
             Polygon(graph(few[:, 0], few_pz, 0.0, -height), "base", 0.75),
             Polygon(graph(few_x, few_px, GAP, height), "data", 0.75),
-            Polygon(torch.cat([strand(cut[:1, 0], cut_x[:1])[0], strand(cut[-1:, 0], cut_x[-1:])[0].flip(0)]), "light", 0.18),
-            Label(self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]), GAP + TALL + 0.11, "data density p(x)", "data", align="left"),
-            Label(self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]), -DEEP - 0.11, "base density p(z)", "base", align="left"),
+            Polygon(
+                torch.cat([strand(cut[:1, 0], cut_x[:1])[0], strand(cut[-1:, 0], cut_x[-1:])[0].flip(0)]), "light", 0.18
+            ),
+            Label(
+                self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]),
+                GAP + TALL + 0.11,
+                "data density p(x)",
+                "data",
+                align="left",
+            ),
+            Label(
+                self.xlim[0] + 0.02 * (self.xlim[1] - self.xlim[0]),
+                -DEEP - 0.11,
+                "base density p(z)",
+                "base",
+                align="left",
+            ),
         ]
-        panel = Panel(self.xlim, (-DEEP - 0.25, GAP + TALL + 0.25), title or "x = f(z): lengths change, areas stay", layers, equal=False,
-                      yticks=False, height=360)
+        panel = Panel(
+            self.xlim,
+            (-DEEP - 0.25, GAP + TALL + 0.25),
+            title or "x = f(z): lengths change, areas stay",
+            layers,
+            equal=False,
+            yticks=False,
+            height=360,
+        )
         numbers = [("area below", f"{area(cut[:, 0], cut_pz):.3f}"), ("area above", f"{area(cut_x, cut_px):.3f}")]
         return Scene([panel], numbers, keys=[det_key("|dx/dz|")])
 
@@ -107,13 +129,15 @@ class Line:
         z = flow.transform.inverse(at)[0] if y > GAP / 2 else at
         there, log_det = flow.transform(z)
         p_z, slope = float(flow.base.log_prob(z).exp()), math.exp(float(log_det))
-        return (f"z = {float(z):.2f} goes to x = {float(there):.2f}:   |dx/dz| = {slope:.3g},   p(z) = {p_z:.3g},   "
-                f"p(x) = {p_z / slope:.3g}").replace("-", "−")
+        return (
+            f"z = {float(z):.2f} goes to x = {float(there):.2f}:   |dx/dz| = {slope:.3g},   p(z) = {p_z:.3g},   "
+            f"p(x) = {p_z / slope:.3g}"
+        ).replace("-", "−")
 
 
 def default_interval(base: Base) -> tuple[float, float]:
     """An interval a little right of the middle: −0.5 to 1 for a standard normal."""
-    (low, high), = base_range(base)
+    ((low, high),) = base_range(base)
     return low + (high - low) * 5 / 12, low + (high - low) * 2 / 3
 
 

@@ -1,4 +1,5 @@
 """The matplotlib painter: a Scene as a Figure or as an array. Agg alone and no pyplot, so it may run in any thread."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,26 +17,29 @@ from flowlib.viz.theme import COLOURS, INK, NIGHT, TABLES, hex_of, rgb, style
 
 DPI = 100
 LEFT, RIGHT, TOP, BOTTOM, ROW = 36, 10, 24, 22, 20  # px round a panel, and px of one line of text below
-BAND = 14         # brightness levels that a crisp picture draws as one
-CRISP_DOTS = 80   # samples that a crisp picture draws
+BAND = 14  # brightness levels that a crisp picture draws as one
+CRISP_DOTS = 80  # samples that a crisp picture draws
 
 
 @dataclass(frozen=True)
 class Brush:
-    """How layers are painted: `thin` scales line widths and dots; `crisp` uses few flat colours, for small animated PNGs."""
+    """How layers are painted: `thin` scales lines and dots; `crisp` uses few flat colours, for small files."""
+
     thin: float = 1.0
     crisp: bool = False
     order: int = 1
 
     def line(self, p: dict, color: str | None = None) -> dict:
-        """matplotlib's arguments for a line of this layer; a crisp one is mixed with the night instead of transparent."""
+        """matplotlib's arguments for a line of this layer; a crisp one is mixed with the night, not transparent."""
         alpha, color, width = p["alpha"], color or p["color"], 0.72 * self.thin * p["width"]
         if self.crisp:
             alpha, color, width = 1.0, tuple((alpha * rgb(color) + (1 - alpha) * rgb(NIGHT)) / 255), 0.65 * width
         return {"linewidth": width, "alpha": alpha, "color": color, "zorder": self.order, "antialiased": not self.crisp}
 
 
-def paint_panel(ax: Axes, panel: Panel, font: float = 9.0, decorated: bool = True, thin: float = 1.0, crisp: bool = False) -> None:
+def paint_panel(
+    ax: Axes, panel: Panel, font: float = 9.0, decorated: bool = True, thin: float = 1.0, crisp: bool = False
+) -> None:
     """Draw a panel into given axes; `decorated` adds title, ticks and labels."""
     ax.set(xlim=panel.xlim, ylim=panel.ylim, facecolor=NIGHT)
     ax.set_aspect("equal" if panel.equal else "auto")
@@ -78,7 +82,7 @@ def _lines(ax, p, panel, brush):
 
 
 def _dots(ax, p, panel, brush):
-    x, y = p["points"][:CRISP_DOTS if brush.crisp else None].T
+    x, y = p["points"][: CRISP_DOTS if brush.crisp else None].T
     look = brush.line({**p, "width": 0})
     ax.plot(x, y, "o", markersize=1.44 * brush.thin * p["size"], markeredgewidth=0, **look)
 
@@ -92,24 +96,49 @@ def _polygon(ax, p, panel, brush):
 
 def _vector(ax, p, panel, brush):
     tail, tip = p["points"]
-    look = {"arrowstyle": "-|>,head_width=0.22,head_length=0.5", "color": p["color"], "shrinkA": 0, "shrinkB": 0,
-            "linewidth": 0.72 * brush.thin * p["width"]}
+    look = {
+        "arrowstyle": "-|>,head_width=0.22,head_length=0.5",
+        "color": p["color"],
+        "shrinkA": 0,
+        "shrinkB": 0,
+        "linewidth": 0.72 * brush.thin * p["width"],
+    }
     ax.annotate("", tip, tail, arrowprops=look, zorder=brush.order, annotation_clip=False)
     if p["text"]:
         away = (tip - tail) / (np.hypot(*(tip - tail)) or 1.0)
-        ax.annotate(p["text"], tip, 10 * away, textcoords="offset points", color=p["color"], fontsize=10, ha="center",
-                    va="center", fontweight="bold", zorder=brush.order)
+        ax.annotate(
+            p["text"],
+            tip,
+            10 * away,
+            textcoords="offset points",
+            color=p["color"],
+            fontsize=10,
+            ha="center",
+            va="center",
+            fontweight="bold",
+            zorder=brush.order,
+        )
 
 
 def _label(ax, p, panel, brush):
-    ax.text(*p["at"], p["text"], color=p["color"], fontsize=0.75 * p["size"], ha=p["align"], va="center",
-            zorder=brush.order, clip_on=True)
+    ax.text(
+        *p["at"],
+        p["text"],
+        color=p["color"],
+        fontsize=0.75 * p["size"],
+        ha=p["align"],
+        va="center",
+        zorder=brush.order,
+        clip_on=True,
+    )
 
 
 PAINTERS = {"heat": _heat, "lines": _lines, "dots": _dots, "polygon": _polygon, "vector": _vector, "label": _label}
 
 
-def paint(scene: Scene, width: int | None = None, slider: tuple[str, float, str] | None = None, crisp: bool = False) -> Figure:
+def paint(
+    scene: Scene, width: int | None = None, slider: tuple[str, float, str] | None = None, crisp: bool = False
+) -> Figure:
     """A Scene as a Figure, `width` px wide (default 430 for one panel, 330 a panel for more).
 
     `slider` (name, position in 0..1, text) draws a slider below the picture; `crisp` paints with few flat colours.
@@ -135,7 +164,9 @@ class Page:
 
     def write(self, x: float, y: float, text: str, color: str = INK, ha: str = "left", size: float = 8.0) -> None:
         """One line of text, its row beginning at y."""
-        self.figure.text(x / self.width, 1 - (y + ROW / 2) / self.height, text, color=color, ha=ha, va="center", fontsize=size)
+        self.figure.text(
+            x / self.width, 1 - (y + ROW / 2) / self.height, text, color=color, ha=ha, va="center", fontsize=size
+        )
 
 
 def _paint(scene: Scene, width: int, slider: tuple[str, float, str] | None, crisp: bool) -> Figure:
@@ -208,8 +239,17 @@ def _paint_keys(keys: Sequence[dict], page: Page, y: float) -> None:
         ax.imshow(TABLES[key["table"]][None], aspect="auto", extent=(0, 1, 0, 1))
         ax.axis("off")
         for at, text in key["ticks"]:
-            ax.annotate(text, (at, 0), (0, -2), textcoords="offset points", ha="center", va="top", fontsize=7, color=INK,
-                        annotation_clip=False)
+            ax.annotate(
+                text,
+                (at, 0),
+                (0, -2),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=7,
+                color=INK,
+                annotation_clip=False,
+            )
 
 
 def to_rgba(figure: Figure) -> np.ndarray:
