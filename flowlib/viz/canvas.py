@@ -1,8 +1,8 @@
 """The live picture: one anywidget canvas, fed by one bytes traitlet a frame.
 
 A frame is: four bytes, the little-endian length n of the head; n bytes of JSON; then the arrays, each aligned to four
-bytes. Where the head says {"$": [type, offset, count]} an array belongs: "u1" bytes or "f4" float32, offset counted from
-the end of the head.
+bytes. Where the head says {"$": [type, offset, count]} an array belongs: "u1" bytes or "f4" float32, its offset
+counted from the end of the head.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TYPES = {"u1": np.uint8, "f4": np.float32}
 
 
 class Canvas(anywidget.AnyWidget):
-    """Kernel to page: `frame`, `readout`. Page to kernel: `hand` (a handle moved), `pointer`, `rest` (the hand stopped)."""
+    """Kernel to page: `frame`, `readout`. Page to kernel: `hand` (a handle moved), `pointer`, `rest` (it stopped)."""
 
     _esm = Path(__file__).with_name("canvas.js")
     frame = traitlets.Bytes(b"").tag(sync=True)

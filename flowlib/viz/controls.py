@@ -170,7 +170,7 @@ class Handle(Control):
         what = type(self).__name__
         try:
             self.xy = tuple(float(v) for v in self.xy)
-        except TypeError:
+        except (TypeError, ValueError):
             self.xy = ()
         if len(self.xy) != 2:
             raise ValueError(f"{what}: expected the two coordinates of a vector, e.g. {what}((1.0, 0.5))")
@@ -245,4 +245,4 @@ class Mark(Control):
 
     def layers(self, name: str, read: dict[str, Any]) -> list[Layer]:
         at = self.place(name, read)
-        return [Dots([at], size=7), Label(*at, self.symbol or symbol_of(name), color="night", size=9)]
+        return [Dots([at], size=8, alpha=1.0), Label(*at, self.symbol or symbol_of(name), color="night", size=10)]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Flow, Transform
+from flowlib.viz.board import Board
 from flowlib.viz.controls import Control, Mark, symbol_of
 from flowlib.viz.explorer import Explorer
 from flowlib.viz.line import Line, default_interval
 from flowlib.viz.plane import Plane, base_range
-from flowlib.viz.scene import Layer, Panel, Scene
+from flowlib.viz.scene import Layer, Scene
 
 
 def explore(
@@ -60,6 +62,12 @@ def explore(
     [('mass of the density', '1.000')]
     """
     check_signature(function, controls, "explore")
+    options = {"base": base, "window": window, "main": main, "samples": samples, "interval": interval, "before": before}
+    for name, option in options.items():
+        if isinstance(option, Control):
+            raise TypeError(
+                f"{name} is {option!r}, but {name} is an option of explore; call the parameter something else"
+            )
     if condition is not None and (
         not isinstance(condition, tuple) or len(condition) != 2 or not callable(condition[1])
     ):
@@ -74,12 +82,9 @@ def explore(
     def flow_of(values: dict[str, Any]) -> Flow:
         return as_flow(function(**{k: values[k] for k in controls}), base)
 
-    start = {
-        name: control.gather(name, {n: w.value for n, w in control.parts(name).items()})
-        for name, control in controls.items()
-    }
+    board = Board(controls)
     with torch.inference_mode():
-        first = flow_of(start)
+        first = flow_of(board.values(board.read()))
     dim = first.base.event_shape.numel()
     if dim == 2:
         plane = Plane(first.base, window, resolution, samples)
@@ -102,7 +107,7 @@ def explore(
             scene.light = (holds, f"{condition[0]} {'holds' if holds else 'is violated'}")
         if overlay:
             last = scene.panels[-1]
-            scene.panels[-1] = Panel(**{**vars(last), "layers": [*last.layers, *overlay(**own)]})
+            scene.panels[-1] = replace(last, layers=[*last.layers, *overlay(**own)])
         return scene
 
     def probe(values: dict[str, Any], panel: int, x: float, y: float) -> str:

@@ -74,6 +74,8 @@ class Explorer:
         probe: Callable[[dict[str, Any], int, float, float], str] | None = None,
         stages: bool = False,
     ) -> None:
+        if not callable(draw):
+            raise TypeError(f"draw is {draw!r}; expected a function draw(values, fine) that returns a Scene")
         self.board = Board(controls)
         self.draw, self.alt, self.probe, self.stages = draw, alt.rstrip("."), probe, stages
         self.main = self.board.main(main)

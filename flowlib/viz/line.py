@@ -1,4 +1,4 @@
-"""Scenes of flows on the line: base density below, data density above, threads from each z to f(z), an interval in both."""
+"""Scenes of flows on the line: base density below, data density above, threads from z to f(z), an interval in both."""
 
 from __future__ import annotations
 

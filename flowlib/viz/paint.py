@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -11,6 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.image import BboxImage
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox, TransformedBbox
 
 from flowlib.viz.scene import Panel, Scene, ticks
 from flowlib.viz.theme import COLOURS, INK, NIGHT, TABLES, hex_of, rgb, style
@@ -168,6 +172,17 @@ class Page:
             x / self.width, 1 - (y + ROW / 2) / self.height, text, color=color, ha=ha, va="center", fontsize=size
         )
 
+    def line(self, x0: float, x1: float, y: float, **look: Any) -> None:
+        """A level line in the middle of the row that begins at y."""
+        at = 1 - (y + ROW / 2) / self.height
+        self.figure.add_artist(Line2D([x0 / self.width, x1 / self.width], [at, at], **look))
+
+    def image(self, pixels: np.ndarray, x: float, y: float, w: float, h: float) -> None:
+        ends = [[x / self.width, 1 - (y + h) / self.height], [(x + w) / self.width, 1 - y / self.height]]
+        image = BboxImage(TransformedBbox(Bbox(ends), self.figure.transFigure))
+        image.set_data(pixels)
+        self.figure.add_artist(image)
+
 
 def _paint(scene: Scene, width: int, slider: tuple[str, float, str] | None, crisp: bool) -> Figure:
     count = len(scene.panels)
@@ -183,11 +198,11 @@ def _paint(scene: Scene, width: int, slider: tuple[str, float, str] | None, cris
         paint_panel(page.axes(i * width / count + LEFT, TOP + (tall - high) / 2, plot, high), panel, crisp=crisp)
     if slider:
         name, at, text = slider
-        ax = page.axes(LEFT + 34, y, width - LEFT - RIGHT - 34 - 56, ROW)
-        ax.set(xlim=(-0.02, 1.02), ylim=(-1, 1))
-        ax.axis("off")
-        ax.plot([0, 1], [0, 0], color=INK, linewidth=2, alpha=0.5)
-        ax.plot([at], [0], "o", color=COLOURS["data"], markersize=8)
+        left, right = LEFT + 40, width - RIGHT - 62
+        page.line(left, right, y, linewidth=2, alpha=0.5, color=INK)
+        page.line(
+            left + at * (right - left), left + at * (right - left), y, marker="o", markersize=8, color=COLOURS["data"]
+        )
         page.write(LEFT, y, name, size=9.5)
         page.write(width - RIGHT, y, text, ha="right", size=9.5)
         y += 1.1 * ROW
@@ -224,7 +239,7 @@ def paint_foot(width: int, stages: Sequence[tuple[str, Scene]], line: str) -> Fi
         page = Page(width, round(high + (ROW + 6 if stages else 0) + ROW))
         for i, (caption, scene) in enumerate(stages):
             x = LEFT + i * (wide + 6)
-            paint_panel(page.axes(x, 4, wide, high), scene.panels[-1], decorated=False, thin=0.5)
+            paint_panel(page.axes(x, 4, wide, high), scene.panels[-1], decorated=False, thin=0.7, crisp=True)
             page.write(x + wide / 2, high + 4, caption, ha="center")
         page.write(LEFT, page.height - ROW, line, size=7.5)
         return page.figure
@@ -233,23 +248,12 @@ def paint_foot(width: int, stages: Sequence[tuple[str, Scene]], line: str) -> Fi
 def _paint_keys(keys: Sequence[dict], page: Page, y: float) -> None:
     share = (page.width - LEFT - RIGHT) / len(keys)
     for i, key in enumerate(keys):
-        x, wide = LEFT + i * share, 6 * len(key["title"]) + 8
+        x = LEFT + i * share
+        left, wide = x + 6 * len(key["title"]) + 8, min(170, share - 6 * len(key["title"]) - 24)
         page.write(x, y - 2, key["title"])
-        ax = page.axes(x + wide, y + 4, min(170, share - wide - 16), 7)
-        ax.imshow(TABLES[key["table"]][None], aspect="auto", extent=(0, 1, 0, 1))
-        ax.axis("off")
+        page.image(TABLES[key["table"]][None], left, y + 4, wide, 7)
         for at, text in key["ticks"]:
-            ax.annotate(
-                text,
-                (at, 0),
-                (0, -2),
-                textcoords="offset points",
-                ha="center",
-                va="top",
-                fontsize=7,
-                color=INK,
-                annotation_clip=False,
-            )
+            page.write(left + at * wide, y + 8, text, ha="center", size=7)
 
 
 def to_rgba(figure: Figure) -> np.ndarray:

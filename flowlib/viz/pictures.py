@@ -1,13 +1,14 @@
 """Still pictures: each call one clean figure, or drawn into given axes.
 
 Without `ax` each returns a `Picture`, which a notebook shows when it is the last line of a cell. Its text/plain is a
-sentence made from the arguments alone, the same on every machine: strict nbval compares it, and never the PNG beside it.
-With `ax` (any matplotlib axes) a picture is drawn there and nothing is returned, so no stray text is left under a cell.
+sentence made from the arguments alone, the same on every machine: strict nbval compares it, never the PNG beside it.
+With `ax` (any matplotlib axes) a picture is drawn there and nothing is returned: no stray text is left under a cell.
 """
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from flowlib.core import Compose, Flow, Transform
 from flowlib.viz.line import Line, default_interval
 from flowlib.viz.paint import INK, Page, paint, paint_panel, to_rgb
 from flowlib.viz.plane import Plane, grid_lines, limits
-from flowlib.viz.scene import Dots, Heat, Lines, Panel, Scene, array, density_key, det_key
+from flowlib.viz.scene import Dots, Lines, Panel, Scene, array, density_key, det_key
 
 
 class Picture:
@@ -60,11 +61,10 @@ def density(
 ) -> Picture | None:
     """The density p_X of a flow on the plane; role="base" draws it in the colours of a base density."""
     check_dim(flow, 2, "density")
-    plane = Plane(flow.base, window, resolution)
+    plane = Plane(flow.base, window, resolution, samples=0)
     with torch.no_grad():
-        scene = plane.scene(flow)
-    heat = Heat(scene.panels[0].layers[0].values, role, scale=plane.scale)
-    panel = Panel(plane.xlim, plane.ylim, title or "data density p(x)", [heat])
+        panel = plane.data_panel(flow, resolution, title)
+    panel.layers = [replace(panel.layers[0], role=role)]
     return show(panel, ax, [density_key(role, plane.scale)], "density of a flow on the plane")
 
 
@@ -149,17 +149,14 @@ def filmstrip(
     layers = list(flow.transform.transforms) if isinstance(flow.transform, Compose) else [flow.transform]
     count = min(stages, len(layers) + 1)
     shown = [round(i * len(layers) / (count - 1)) for i in range(count)]
-    plane = Plane(flow.base, window, resolution)
+    plane = Plane(flow.base, window, resolution, samples=0, vertices=289)
     panels = []
     with torch.no_grad():
         for k in shown:
-            panel = (
-                plane.base_panel(flow.base, resolution)
-                if k == 0
-                else plane.scene(Flow(Compose(layers[:k]), flow.base)).panels[0]
-            )
-            title = "base" if k == 0 else f"after {k} layer{'s' * (k > 1)}"
-            panels.append(Panel(panel.xlim, panel.ylim, title, panel.layers[: 2 if grid else 1]))
+            part = Flow(Compose(layers[:k]), flow.base)
+            panel = plane.data_panel(part, resolution) if k else plane.base_panel(flow.base, resolution)
+            title = f"after {k} layer{'s' * (k > 1)}" if k else "base"
+            panels.append(replace(panel, title=title, layers=panel.layers[: 2 if grid else 1]))
     if ax is not None:
         for one, panel in zip(ax, panels, strict=True):
             paint_panel(one, panel, decorated=False, thin=0.6)

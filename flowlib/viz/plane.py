@@ -70,9 +70,11 @@ def mass(flow: Flow, box: list[tuple[float, float]], n: int = MASS_PIXELS) -> fl
 class Plane:
     """Scenes of 2-D flows over one window; what does not change between frames is kept."""
 
-    def __init__(self, base: Base, window: float | tuple = 4.0, resolution: int = 200, samples: int = 500) -> None:
+    def __init__(
+        self, base: Base, window: float | tuple = 4.0, resolution: int = 200, samples: int = 500, vertices: int = 73
+    ):
         self.xlim, self.ylim = limits(window)
-        self.resolution, self.count = resolution, samples
+        self.resolution, self.count, self.vertices = resolution, samples, vertices
         self._base: Base | None = None
         self._use(base)
 
@@ -82,49 +84,40 @@ class Plane:
             return
         self._base = base
         self.box = base_range(base)
-        self.grid = grid_lines(self.box)  # (lines, vertices, 2)
+        self.grid = grid_lines(self.box, vertices=self.vertices)  # (lines, vertices, 2)
         self.z = base_samples(base, self.count)  # (samples, 2)
         self.scale = tone_scale(base)
 
     def scene(self, flow: Flow, fine: bool = True, before: bool = False, title: str = "") -> Scene:
         """The data density with its grid and samples; `before` puts the base beside it, at the left."""
-        self._use(flow.base)
-        n = self.resolution if fine else max(2, self.resolution // 2)
-        density = flow.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()  # (n, n)
-        grid, log_det = flow.transform(self.grid)
-        x = flow.transform(self.z)[0]
-        panels = [
-            Panel(
-                self.xlim,
-                self.ylim,
-                title or "data density p(x)",
-                [
-                    Heat(density, "data", scale=self.scale, toggle="density"),
-                    Lines(grid, log_det=log_det, alpha=0.8, toggle="grid"),
-                    Dots(x, toggle="samples"),
-                ],
-            )
-        ]
+        panels = [self.data_panel(flow, self.resolution if fine else max(2, self.resolution // 2), title)]
         keys = [density_key("data", self.scale, "p(x)"), det_key()]
         if before:
-            panels.insert(0, self.base_panel(flow.base, n // 2))
+            panels.insert(0, self.base_panel(flow.base, max(2, self.resolution // 2)))
             keys.insert(0, density_key("base", self.scale, "p(z)"))
         numbers = [("mass of the density", f"{mass(flow, self.box, MASS_PIXELS if fine else MASS_PIXELS // 2):.3f}")]
         return Scene(panels, numbers, keys=keys)
 
+    def data_panel(self, flow: Flow, n: int, title: str = "") -> Panel:
+        """The data density on n x n pixels with the warped grid and the samples."""
+        self._use(flow.base)
+        density = flow.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()  # (n, n)
+        grid, log_det = flow.transform(self.grid)
+        layers = [
+            Heat(density, "data", scale=self.scale, toggle="density"),
+            Lines(grid, log_det=log_det, alpha=0.8, toggle="grid"),
+            Dots(flow.transform(self.z)[0], toggle="samples"),
+        ]
+        return Panel(self.xlim, self.ylim, title or "data density p(x)", layers)
+
     def base_panel(self, base: Base, n: int) -> Panel:
         """The base density with the straight grid."""
-        density = base.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()
-        return Panel(
-            self.xlim,
-            self.ylim,
-            "base density p(z)",
-            [
-                Heat(density, "base", scale=self.scale, toggle="density"),
-                Lines(self.grid[:, :: self.grid.shape[1] - 1], alpha=0.6, toggle="grid"),
-                Dots(self.z, toggle="samples"),
-            ],
-        )
+        layers = [
+            Heat(base.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp(), "base", scale=self.scale, toggle="density"),
+            Lines(self.grid[:, :: self.grid.shape[1] - 1], alpha=0.75, toggle="grid"),
+            Dots(self.z, toggle="samples"),
+        ]
+        return Panel(self.xlim, self.ylim, "base density p(z)", layers)
 
     def probe(self, flow: Flow, in_base: bool, x: float, y: float) -> str:
         """|det J| and density at a point of the data panel (or of the base panel)."""

@@ -1,4 +1,4 @@
-"""What is to be seen, as plain data: a Scene of Panels of layers. Python computes it; the canvas and matplotlib paint it.
+"""What is to be seen, as plain data: a Scene of Panels of layers. Python computes, the canvas and matplotlib paint.
 
 A layer's `parts()` is the dictionary both painters read: a "kind", a few numbers, and arrays. A layer with a `toggle`
 name can be switched off in an explorer.
@@ -20,7 +20,7 @@ def array(values: Any, name: str, *shape: int | None) -> np.ndarray:
     """Tensor, list or array as contiguous float32, its shape checked (None: any size)."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
-    out = np.ascontiguousarray(values, dtype=np.float32)
+    out = np.asarray(values, dtype=np.float32, order="C")
     if len(shape) != out.ndim or any(want not in (None, got) for want, got in zip(shape, out.shape, strict=True)):
         wanted = ", ".join("any" if s is None else str(s) for s in shape)
         raise ValueError(f"{name} has shape {tuple(out.shape)}: expected ({wanted})")
