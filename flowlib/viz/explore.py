@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Flow, Transform
 from flowlib.viz.board import Board
 from flowlib.viz.controls import Control, Mark, symbol_of
+from flowlib.viz.evaluate import evaluating
 from flowlib.viz.explorer import Explorer
 from flowlib.viz.line import Line, default_interval
 from flowlib.viz.plane import Plane, base_range
@@ -83,7 +82,7 @@ def explore(
         return as_flow(function(**{k: values[k] for k in controls}), base)
 
     board = Board(controls)
-    with torch.inference_mode():
+    with evaluating():
         first = flow_of(board.values(board.read()))
     dim = first.base.event_shape.numel()
     if dim == 2:

@@ -11,34 +11,22 @@ import base64
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import ipywidgets
 import numpy as np
-import torch
 
 from flowlib.viz.board import Board
 from flowlib.viz.canvas import Canvas, pack
 from flowlib.viz.controls import Control
+from flowlib.viz.evaluate import evaluating
 from flowlib.viz.frozen import frozen_png
 from flowlib.viz.paint import paint, to_rgb
 from flowlib.viz.scene import Label, Scene
 
-DEAR = 0.025  # seconds; a picture that costs more is drawn coarse while the hand moves
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch on one thread: for 40 000 points two OpenMP pools on few cores cost more than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+DEAR = 0.025  # seconds of this thread's CPU time; a dearer picture is drawn coarse while the hand moves
 
 
 class Explorer:
@@ -133,7 +121,7 @@ class Explorer:
         return ipywidgets.Box([self.canvas, side], layout={"flex_flow": "row wrap", "align_items": "flex-start"})
 
     def _compute(self, values: dict[str, Any], fine: bool) -> Scene:
-        with self._lock, one_thread(), torch.inference_mode():
+        with self._lock, evaluating():
             scene = self.draw(values, fine)
         if not isinstance(scene, Scene):
             raise TypeError(f"draw returned a {type(scene).__name__}; expected a Scene")
@@ -146,10 +134,10 @@ class Explorer:
             self._count, self._coarse = self._count + 1, not fine
             head = {"id": self._count, "hand": self._hand, "handles": self.board.handles()}
             try:
-                start = time.perf_counter()
+                start = time.thread_time()
                 scene = self._compute(self.values, fine)
                 if fine:
-                    self._cost = time.perf_counter() - start
+                    self._cost = time.thread_time() - start
                 hidden = {name for name, button in self.toggles.items() if not button.value}
                 frame = pack(scene, hidden, error=None, coarse=not fine, **head)
                 self.scene, self.error = scene, None
@@ -166,7 +154,7 @@ class Explorer:
         at, text = self.canvas.pointer, ""
         if self.probe and len(at) == 3 and not self.error:
             try:
-                with self._lock, one_thread(), torch.inference_mode():
+                with self._lock, evaluating():
                     text = self.probe(self.values, int(at[0]), float(at[1]), float(at[2]))
             except Exception as problem:  # said where the text would stand
                 text = f"{type(problem).__name__}: {problem}"

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Compose, Flow, Transform
+from flowlib.viz.evaluate import evaluating
 from flowlib.viz.line import Line, default_interval
 from flowlib.viz.paint import INK, Page, paint, paint_panel, to_rgb
 from flowlib.viz.plane import Plane, grid_lines, limits
@@ -62,7 +63,7 @@ def density(
     """The density p_X of a flow on the plane; role="base" draws it in the colours of a base density."""
     check_dim(flow, 2, "density")
     plane = Plane(flow.base, window, resolution, samples=0)
-    with torch.no_grad():
+    with evaluating():
         panel = plane.data_panel(flow, resolution, title)
     panel.layers = [replace(panel.layers[0], role=role)]
     return show(panel, ax, [density_key(role, plane.scale)], "density of a flow on the plane")
@@ -80,7 +81,7 @@ def warped_grid(
     """The straight grid over `extent` after the transform, coloured by |det J| where each piece came from."""
     flow = transform if isinstance(transform, Flow) else Flow(transform, StandardNormal(2))
     check_dim(flow, 2, "warped_grid")
-    with torch.no_grad():
+    with evaluating():
         points, log_det = flow.transform(grid_lines(list(limits(extent)), lines))
     panel = Panel(*limits(window), title or "the grid after f", [Lines(points, log_det=log_det, width=1.3)])
     return show(
@@ -100,7 +101,7 @@ def samples(
 ) -> Picture | None:
     """Points (N, 2) on the plane, or n samples of a flow or a base (by this seed; the global one is left alone)."""
     if isinstance(points, (Flow, Base)):
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with evaluating(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             points = points.sample(n)
     points = array(points, "points", None, 2)
@@ -123,7 +124,7 @@ def area_stays_one(
     )
     check_dim(flow, 1, "area_stays_one")
     interval = interval or default_interval(flow.base)
-    with torch.no_grad():
+    with evaluating():
         scene = Line(flow.base, window).scene(flow, interval, title)
     text = f"a flow on the line; the areas over the interval {interval[0]:g} to {interval[1]:g} are equal"
     return show(scene.panels[0], ax, scene.keys, text, scene.numbers)
@@ -151,7 +152,7 @@ def filmstrip(
     shown = [round(i * len(layers) / (count - 1)) for i in range(count)]
     plane = Plane(flow.base, window, resolution, samples=0, vertices=289)
     panels = []
-    with torch.no_grad():
+    with evaluating():
         for k in shown:
             part = Flow(Compose(layers[:k]), flow.base)
             panel = plane.data_panel(part, resolution) if k else plane.base_panel(flow.base, resolution)
