@@ -272,7 +272,7 @@ EXERCISES = [
                 lambda *a: bisected(*a, steps=10),
             ),
             (
-                "You kept the wrong half: where g(a) is below w·x the root lies to the right, so a becomes the lower end.",
+                "You kept the wrong half: where g(a) is below w·x the root lies to the right, so raise the lower end.",
                 inverse_wrong_half,
             ),
         ],
