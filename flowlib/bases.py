@@ -155,7 +155,8 @@ class NormalMixture(Base):
         self.check(z)
         standard = (z.unsqueeze(-2) - self.loc) / self.scale  # (..., K, D)
         components = (-0.5 * standard.square() - self.scale.log() - 0.5 * LOG_2PI).sum(-1)  # (..., K)
-        return torch.logsumexp(components + self.log_weights, -1)
+        weights = self.log_weights.log_softmax(-1)  # they sum to 1 in whatever dtype they were moved to
+        return torch.logsumexp(components + weights, -1)
 
     def sample(self, n: int, temperature: float = 1.0) -> Tensor:
         if temperature != 1.0:

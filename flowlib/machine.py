@@ -119,7 +119,7 @@ def version(name: str, present: str | None, asked: str, note: str) -> Finding:
 
 
 def requirements() -> dict[str, str]:
-    """{package: asked versions}, e.g. {"torch": ">=2.6"}, as the installed flowlib says; empty if it is not installed."""
+    """{package: asked versions}, e.g. {"torch": ">=2.6"}, from the installed flowlib; empty if there is none."""
     try:
         about = metadata.metadata("flowlib")
     except metadata.PackageNotFoundError:

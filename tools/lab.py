@@ -1,4 +1,4 @@
-"""A JupyterLab of our own and a page in headless Chromium: what the browser tests, the screenshots and the slider benchmark share.
+"""A JupyterLab of our own and a page in headless Chromium, for the browser tests, the screenshots and the benchmark.
 
 The server has temporary settings, a free port, no token and no news prompt; it is ended by its own process id.
 Needs playwright (the Python package alone) and a Chromium or Chrome of the system; nothing is downloaded.
@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Error, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CONFIG = ROOT / "lab" / "jupyter_server_config.py"
@@ -50,10 +50,18 @@ class Server:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._write_settings(theme)
-        options = ["--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={self.port}",
-                   "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={root}",
-                   "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None",
-                   "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+        options = [
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={self.port}",
+            "--ServerApp.port_retries=0",
+            "--IdentityProvider.token=",
+            f"--ServerApp.root_dir={root}",
+            f"--FileCheckpoints.checkpoint_dir={self.folder / 'checkpoints'}",
+            "--LabApp.expose_app_in_browser=True",
+            "--LabApp.news_url=None",
+        ]
         if config:
             options.insert(0, f"--config={config}")
         with open(self.folder / "lab.log", "w") as log:
@@ -139,7 +147,8 @@ def open_notebook(page: Page, server: Server, path: str, timeout: float = 90) ->
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=limit)
     page.wait_for_function("""() => {
         const kernel = window.jupyterapp.shell.currentWidget?.context?.sessionContext.session?.kernel;
-        return document.querySelector('.jp-Dialog') || kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+        const idle = kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+        return idle || document.querySelector('.jp-Dialog');
     }""", timeout=limit)
     if page.query_selector(".jp-Dialog"):
         raise RuntimeError("JupyterLab asks instead of opening the notebook: " + page.inner_text(".jp-Dialog"))
@@ -157,8 +166,3 @@ def run_all(page: Page, timeout: float = 180) -> None:
         .flatMap(c => c.outputs || []).filter(o => o.output_type === 'error').map(o => o.traceback.join('\\n'))""")
     if errors:
         raise RuntimeError("a cell failed:\n" + re.sub(r"\x1b\[[0-9;]*m", "", errors[0]))
-
-
-def reason(error: Error) -> str:
-    """The first line of what playwright says."""
-    return str(error).splitlines()[0]

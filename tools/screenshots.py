@@ -2,8 +2,8 @@
 
     .venv/bin/python -m tools.screenshots [--theme light|dark] [--out shots] [--no-run] [NOTEBOOK ...]
 
-Writes OUT/THEME/NAME-01.png, NAME-02.png, ... Without notebooks: all of the course. --no-run shows the page as it is stored,
-before any cell ran: what a reader without a kernel sees.
+Writes OUT/THEME/NAME-01.png, NAME-02.png, ... Without notebooks: all of the course. --no-run shows the page as
+it is stored, before any cell ran: what a reader without a kernel sees.
 """
 
 import argparse

@@ -55,10 +55,6 @@ def u_hat_along_u(u, w):
     return u + (paper_m(w @ u) - w @ u) * u / (u @ u)
 
 
-def u_hat_undiminished(u, w):
-    return u + paper_m(w @ u) * w / (w @ w)
-
-
 # --- 3.3: the log-determinant of a radial flow
 
 
@@ -193,7 +189,10 @@ EXERCISES = [
                 "Without the −1 in m, w·û = log(1 + eˣ) is above 0: the flow could never contract.",
                 lambda u, w: u_with(softplus, u, w),
             ),
-            ("You added m(w·u) instead of the difference m(w·u) − w·u: now w·û is w·u + m(w·u).", u_hat_undiminished),
+            (
+                "You added m(w·u) instead of the difference m(w·u) − w·u: now w·û is w·u + m(w·u).",
+                lambda u, w: u + paper_m(w @ u) * w / (w @ w),
+            ),
             (
                 "This is flowlib's m, and it is admissible too. The exercise asks for the paper's, "
                 "m(x) = −1 + log(1 + eˣ), so that there is one answer to check.",
@@ -273,8 +272,7 @@ EXERCISES = [
                 lambda *a: bisected(*a, steps=10),
             ),
             (
-                "You kept the wrong half: where g(a) is still below w·x the root lies to the right, so a becomes the "
-                "lower end.",
+                "You kept the wrong half: where g(a) is below w·x the root lies to the right, so raise the lower end.",
                 inverse_wrong_half,
             ),
         ],

@@ -1,7 +1,8 @@
 """Pictures and explorers: everything that is drawn in the course.
 
-`explore` makes a live picture of a flow in one line, `Explorer` of anything; `density`, `warped_grid`, `samples`, `area_stays_one` and
-`filmstrip` are still pictures. A Scene of Panels of layers says what is to be seen; the canvas and matplotlib paint it.
+`explore` makes a live picture of a flow in one line, `Explorer` of anything; `density`, `warped_grid`, `samples`,
+`area_stays_one` and `filmstrip` are still pictures. A Scene of Panels of layers says what is to be seen; the canvas and
+matplotlib paint it.
 """
 
 from flowlib.viz.controls import Arrow, Choice, Mark, Point, Slider
@@ -12,7 +13,29 @@ from flowlib.viz.scene import Area, Dots, Heat, Label, Lines, Panel, Polygon, Sc
 from flowlib.viz.theme import style
 
 __all__ = [
-    "Area", "Arrow", "Choice", "Dots", "Explorer", "Heat", "Label", "Lines", "Mark", "Panel", "Picture", "Point", "Polygon",
-    "Scene", "Slider", "Vector", "area_stays_one", "density", "density_key", "det_key", "explore", "filmstrip", "samples",
-    "style", "warped_grid",
+    "Area",
+    "Arrow",
+    "Choice",
+    "Dots",
+    "Explorer",
+    "Heat",
+    "Label",
+    "Lines",
+    "Mark",
+    "Panel",
+    "Picture",
+    "Point",
+    "Polygon",
+    "Scene",
+    "Slider",
+    "Vector",
+    "area_stays_one",
+    "density",
+    "density_key",
+    "det_key",
+    "explore",
+    "filmstrip",
+    "samples",
+    "style",
+    "warped_grid",
 ]

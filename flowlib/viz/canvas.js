@@ -19,7 +19,7 @@ const STYLE = `
 .fl-line b { font-weight: 600; }
 .fl-soft { color: var(--jp-ui-font-color2, #777); }
 .fl-light { font-weight: 600; }
-.fl-error { position: absolute; box-sizing: border-box; inset: 26px 12px 24px 36px; padding: 20px; overflow: auto; border-radius: 4px;
+.fl-error { position: absolute; box-sizing: border-box; padding: 20px; overflow: auto;
   background: #0b1326; color: #f4f6fa; font-size: 14px; line-height: 1.5; }
 .fl-error b { display: block; color: #ff9aa5; margin-bottom: 6px; }
 .fl-error i { display: block; color: #a9b4c8; margin-top: 10px; font-style: normal; }`;
@@ -128,7 +128,7 @@ function paintKey(c, key, x, y, width, ink, theme) {
 // Where everything stands, in CSS pixels, for a cell of this width.
 function layout(head, width) {
   const n = head.panels.length, stacked = n > 1 && width / n < 230, columns = stacked ? 1 : n;
-  const cell = Math.min(width / columns, n > 1 ? 430 : 520), under = head.panels.some(p => p.xlabel) ? 14 : 0;
+  const cell = Math.min(width / columns, n > 1 ? 450 : 520), under = head.panels.some(p => p.xlabel) ? 14 : 0;
   const w = cell - MARGIN.left - MARGIN.right, high = p => p.aspect ? w * p.aspect : p.height, boxes = [];
   let y = 0;
   for (let i = 0; i < n; i += columns) {
@@ -172,10 +172,14 @@ function render({model, el}) {
     head.panels.forEach((panel, i) => paintPanel(c, panel, place.boxes[i], ink, theme));
     const share = (place.width - MARGIN.left - MARGIN.right) / Math.max(1, head.keys.length);
     head.keys.forEach((key, i) => paintKey(c, key, MARGIN.left + i * share, place.keyTop, share, ink, theme));
+    const left = Math.min(...place.boxes.map(b => b.x)), top = Math.min(...place.boxes.map(b => b.y));
+    Object.assign(error.style, {left: `${left}px`, top: `${top}px`, width: `${Math.max(...place.boxes.map(b => b.x + b.w)) - left}px`,
+      height: `${Math.max(...place.boxes.map(b => b.y + b.h)) - top}px`});
     placeKnobs();
   }
 
   function words() {
+    light.style.display = head.light ? "" : "none";
     light.textContent = head.light ? `${head.light[0] ? "● " : "▲ "}${head.light[1]}` : "";
     light.style.color = head.light ? theme[head.light[0] ? "good" : "bad"] : "";
     numbers.replaceChildren();

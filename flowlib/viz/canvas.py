@@ -1,8 +1,10 @@
 """The live picture: one anywidget canvas, fed by one bytes traitlet a frame.
 
-A frame is: four bytes, the little-endian length n of the head; n bytes of JSON; then the arrays, each aligned to four bytes. Where
-the head says {"$": [type, offset, count]} an array belongs: "u1" bytes or "f4" float32, offset counted from the end of the head.
+A frame is: four bytes, the little-endian length n of the head; n bytes of JSON; then the arrays, each aligned to four
+bytes. Where the head says {"$": [type, offset, count]} an array belongs: "u1" bytes or "f4" float32, its offset
+counted from the end of the head.
 """
+
 from __future__ import annotations
 
 import json
@@ -21,7 +23,8 @@ TYPES = {"u1": np.uint8, "f4": np.float32}
 
 
 class Canvas(anywidget.AnyWidget):
-    """Kernel -> page: `frame`, `readout`. Page -> kernel: `hand` (a handle moved), `pointer`, `rest` (the hand has stopped)."""
+    """Kernel to page: `frame`, `readout`. Page to kernel: `hand` (a handle moved), `pointer`, `rest` (it stopped)."""
+
     _esm = Path(__file__).with_name("canvas.js")
     frame = traitlets.Bytes(b"").tag(sync=True)
     readout = traitlets.Unicode("").tag(sync=True)
@@ -34,11 +37,21 @@ class Canvas(anywidget.AnyWidget):
 
 def pack(scene: Scene, hidden: set[str] = frozenset(), **head: Any) -> bytes:
     """A Scene (without the layers whose toggle is in `hidden`) and more head entries as one frame."""
-    panels = [{
-        "title": p.title, "xlabel": p.xlabel, "ylabel": p.ylabel, "xlim": p.xlim, "ylim": p.ylim, "aspect": p.aspect, "height": p.height,
-        "xticks": ticks(*p.xlim), "yticks": ticks(*p.ylim) if p.yticks else [],
-        "layers": [_top_row_first(layer.parts()) for layer in p.layers if layer.toggle not in hidden],
-    } for p in scene.panels]
+    panels = [
+        {
+            "title": p.title,
+            "xlabel": p.xlabel,
+            "ylabel": p.ylabel,
+            "xlim": p.xlim,
+            "ylim": p.ylim,
+            "aspect": p.aspect,
+            "height": p.height,
+            "xticks": ticks(*p.xlim),
+            "yticks": ticks(*p.ylim) if p.yticks else [],
+            "layers": [_top_row_first(layer.parts()) for layer in p.layers if layer.toggle not in hidden],
+        }
+        for p in scene.panels
+    ]
     return pack_head(panels=panels, numbers=scene.numbers, light=scene.light, keys=scene.keys, **head)
 
 
@@ -70,7 +83,7 @@ def pack_head(**head: Any) -> bytes:
 def unpack(frame: bytes) -> dict:
     """The head of a frame with its arrays in place: what the canvas reads."""
     (size,) = struct.unpack_from("<I", frame)
-    blob = frame[4 + size:]
+    blob = frame[4 + size :]
 
     def fetch(value: Any) -> Any:
         if isinstance(value, dict) and "$" in value:
@@ -80,4 +93,4 @@ def unpack(frame: bytes) -> dict:
             return {k: fetch(v) for k, v in value.items()}
         return [fetch(v) for v in value] if isinstance(value, list) else value
 
-    return fetch(json.loads(frame[4:4 + size]))
+    return fetch(json.loads(frame[4 : 4 + size]))

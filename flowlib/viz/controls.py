@@ -1,7 +1,8 @@
 """What a hand can move: Slider, Choice, and the draggable Arrow, Point and Mark.
 
-A control checks its own arguments, says which ipywidgets it needs, and turns their values into the value a function gets.
+A control checks its own arguments, says which ipywidgets it needs, and turns their values into what a function gets.
 """
+
 from __future__ import annotations
 
 import math
@@ -14,15 +15,30 @@ import torch
 
 from flowlib.viz.scene import Dots, Label, Layer, Lines
 
-GREEK = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "lambda": "λ", "mu": "μ",
-         "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "psi": "ψ", "omega": "ω"}
+GREEK = {
+    "alpha": "α",
+    "beta": "β",
+    "gamma": "γ",
+    "delta": "δ",
+    "epsilon": "ε",
+    "eta": "η",
+    "theta": "θ",
+    "lambda": "λ",
+    "mu": "μ",
+    "rho": "ρ",
+    "sigma": "σ",
+    "tau": "τ",
+    "phi": "φ",
+    "psi": "ψ",
+    "omega": "ω",
+}
 SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉"
 
 
 def symbol_of(name: str) -> str:
     """A parameter's name as it is written in a formula: alpha -> α, z0 -> z₀, u_1 -> u₁."""
     stem = name.rstrip("0123456789")
-    number = name[len(stem):].translate(str.maketrans("0123456789", SUBSCRIPTS))
+    number = name[len(stem) :].translate(str.maketrans("0123456789", SUBSCRIPTS))
     stem = stem.removesuffix("_")
     return GREEK.get(stem, stem) + number
 
@@ -49,7 +65,7 @@ def _round_step(span: float) -> float:
 
 
 class Control:
-    """One parameter of the function. `parts(name)` gives {widget name: widget}, `gather(name, read)` the parameter's value."""
+    """One parameter: `parts(name)` gives its {widget name: widget}, `gather(name, read)` its value from theirs."""
 
     def parts(self, name: str) -> dict[str, ipywidgets.Widget]:
         raise NotImplementedError
@@ -64,13 +80,22 @@ class Control:
 
 def _float_slider(text: str, value: float, low: float, high: float, step: float) -> ipywidgets.FloatSlider:
     digits = min(4, max(0, -math.floor(math.log10(step) + 1e-9)))
-    return ipywidgets.FloatSlider(value=value, min=low, max=high, step=step, description=text, readout_format=f".{digits}f",
-                                  style={"description_width": "42px"}, layout={"width": "290px", "margin": "1px 8px 1px 0"})
+    return ipywidgets.FloatSlider(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=text,
+        readout_format=f".{digits}f",
+        style={"description_width": "42px"},
+        layout={"width": "290px", "margin": "1px 8px 1px 0"},
+    )
 
 
 @dataclass
 class Slider(Control):
     """A number between low and high. If value, low, high and step are all ints it is an integer slider."""
+
     value: float
     low: float
     high: float
@@ -85,15 +110,26 @@ class Slider(Control):
     def parts(self, name: str) -> dict[str, ipywidgets.Widget]:
         text = (self.symbol or symbol_of(name)) + (f" ({self.unit})" if self.unit else "")
         if all(isinstance(v, int) for v in (self.value, self.low, self.high, self.step or 1)):
-            return {name: ipywidgets.IntSlider(
-                value=self.value, min=self.low, max=self.high, step=self.step or 1, description=text,
-                style={"description_width": "42px"}, layout={"width": "290px", "margin": "1px 8px 1px 0"})}
-        return {name: _float_slider(text, self.value, self.low, self.high, self.step or _round_step(self.high - self.low))}
+            return {
+                name: ipywidgets.IntSlider(
+                    value=self.value,
+                    min=self.low,
+                    max=self.high,
+                    step=self.step or 1,
+                    description=text,
+                    style={"description_width": "42px"},
+                    layout={"width": "290px", "margin": "1px 8px 1px 0"},
+                )
+            }
+        return {
+            name: _float_slider(text, self.value, self.low, self.high, self.step or _round_step(self.high - self.low))
+        }
 
 
 @dataclass
 class Choice(Control):
     """One of a few options (texts or numbers), as toggle buttons."""
+
     value: Any
     options: Sequence[Any]
     symbol: str | None = None
@@ -101,17 +137,26 @@ class Choice(Control):
     def __post_init__(self) -> None:
         self.options = list(self.options)
         if not self.options or self.value not in self.options:
-            raise ValueError(f"Choice: {self.value!r} is not among the options {self.options!r}; give one of them first")
+            raise ValueError(
+                f"Choice: {self.value!r} is not among the options {self.options!r}; give one of them first"
+            )
 
     def parts(self, name: str) -> dict[str, ipywidgets.Widget]:
         options = [(str(o), o) for o in self.options]
-        return {name: ipywidgets.ToggleButtons(options=options, value=self.value, description=self.symbol or symbol_of(name),
-                                               style={"description_width": "42px", "button_width": "auto"})}
+        return {
+            name: ipywidgets.ToggleButtons(
+                options=options,
+                value=self.value,
+                description=self.symbol or symbol_of(name),
+                style={"description_width": "42px", "button_width": "auto"},
+            )
+        }
 
 
 @dataclass
 class Handle(Control):
-    """Base of the controls with a handle in the picture; `panel` is the index of the panel it lives in (-1: the last)."""
+    """Base of the controls with a handle in the picture, in the panel of index `panel` (-1: the last)."""
+
     xy: tuple[float, float]
     low: float = -4
     high: float = 4
@@ -125,7 +170,7 @@ class Handle(Control):
         what = type(self).__name__
         try:
             self.xy = tuple(float(v) for v in self.xy)
-        except TypeError:
+        except (TypeError, ValueError):
             self.xy = ()
         if len(self.xy) != 2:
             raise ValueError(f"{what}: expected the two coordinates of a vector, e.g. {what}((1.0, 0.5))")
@@ -137,7 +182,10 @@ class Handle(Control):
         symbol = self.symbol or symbol_of(name)
         step = self.step or _round_step(self.high - self.low)
         comma = "," if symbol[-1] in SUBSCRIPTS else ""
-        return {f"{name}_{i + 1}": _float_slider(symbol + comma + "₁₂"[i], self.xy[i], self.low, self.high, step) for i in (0, 1)}
+        return {
+            f"{name}_{i + 1}": _float_slider(symbol + comma + "₁₂"[i], self.xy[i], self.low, self.high, step)
+            for i in (0, 1)
+        }
 
     def gather(self, name: str, read: dict[str, Any]) -> torch.Tensor:
         return torch.tensor([read[f"{name}_1"], read[f"{name}_2"]])
@@ -146,16 +194,25 @@ class Handle(Control):
         first, second = (float(v) for v in value)
         return {f"{name}_1": first, f"{name}_2": second}
 
+    def place(self, name: str, read: dict[str, Any]) -> list[float]:
+        """Where the handle stands in its panel."""
+        return [read[f"{name}_1"], read[f"{name}_2"]]
+
     def layers(self, name: str, read: dict[str, Any]) -> list[Layer]:
         """The handle as it stands in a frozen picture."""
-        at = (read[f"{name}_1"], read[f"{name}_2"])
+        at = self.place(name, read)
         shaft = [Lines([[self.origin, at]], width=2)] if self.arrow else []
-        return [*shaft, Dots([at], size=9, alpha=1.0), Label(*at, self.symbol or symbol_of(name), color="night", size=12)]
+        return [
+            *shaft,
+            Dots([at], size=9, alpha=1.0),
+            Label(*at, self.symbol or symbol_of(name), color="night", size=12),
+        ]
 
 
 @dataclass
 class Arrow(Handle):
     """A vector drawn from `origin`, its tip dragged in the picture; two sliders show its coordinates."""
+
     origin: tuple[float, float] = (0.0, 0.0)
     arrow = True
 
@@ -168,6 +225,7 @@ class Point(Handle):
 @dataclass
 class Mark(Control):
     """A number that is a place on a horizontal line of the picture (at height y): a handle and no slider of its own."""
+
     value: float
     low: float
     high: float
@@ -182,6 +240,9 @@ class Mark(Control):
         step = _round_step(self.high - self.low)
         return {name: _float_slider(self.symbol or symbol_of(name), self.value, self.low, self.high, step)}
 
+    def place(self, name: str, read: dict[str, Any]) -> list[float]:
+        return [read[name], self.y]
+
     def layers(self, name: str, read: dict[str, Any]) -> list[Layer]:
-        at = (read[name], self.y)
-        return [Dots([at], size=7), Label(*at, self.symbol or symbol_of(name), color="night", size=9)]
+        at = self.place(name, read)
+        return [Dots([at], size=8, alpha=1.0), Label(*at, self.symbol or symbol_of(name), color="night", size=10)]

@@ -2,6 +2,7 @@
 
 Few colours, no smoothing of lines and nine distinct pictures keep it small; the same values give the same bytes.
 """
+
 from __future__ import annotations
 
 import io
@@ -12,16 +13,19 @@ from PIL import Image
 
 from flowlib.viz.paint import default_width, paint, paint_foot, to_rgba
 from flowlib.viz.scene import Scene
-from flowlib.viz.theme import INK, rgb
+from flowlib.viz.theme import COLOURS, INK, TABLES, rgb
 
 if TYPE_CHECKING:
     from flowlib.viz.explorer import Explorer
 
 FOOTER = "a frozen picture: run the notebook, then move the sliders"
-LIMIT = 130_000          # bytes
-COUNT = 9                # distinct pictures
-INKS = 8                 # palette entries for grey text on a transparent page
-PAUSE, STEP = 700, 130   # ms
+LIMIT = 130_000  # bytes
+WIDTH = 410  # px, of a single panel
+COUNT = 9  # distinct pictures
+NAMED = np.array([rgb(code) for code in COLOURS.values()], dtype=np.uint8)
+KEPT = np.concatenate([TABLES["base"][::32], TABLES["data"][::32], TABLES["diverging"], NAMED])  # always in the palette
+INKS = 8  # palette entries for grey text on a transparent page
+PAUSE, STEP = 700, 130  # ms
 
 
 def positions(explorer: Explorer, count: int) -> list[float]:
@@ -33,22 +37,33 @@ def positions(explorer: Explorer, count: int) -> list[float]:
 
 
 def frozen_png(explorer: Explorer) -> bytes:
-    """The animation of an explorer over its main slider, starting at the present values; without a slider, one picture."""
+    """The animation of an explorer over its main slider, from the present values on; without a slider, one picture."""
     name = explorer.main
     values = positions(explorer, COUNT) if name else [None]
     now = values.index(explorer.sliders[name].value) if name else 0
-    last = len(values) - 1
-    walk = [*range(now, last), *range(last, 0, -1), *range(0, now)] or [0]  # up to the end, down to the other, back to the start
-    scenes = [explorer.scene_at(**({name: v} if name else {})) for v in values]
-    stages = [(_text(v), scene) for v, scene in zip(values, scenes, strict=True)][::2] if explorer.stages and name else []
-    width = default_width(scenes[0])
+    scenes = [explorer.scene_or_message(**({name: v} if name else {})) for v in values]
+    pairs = list(zip(values, scenes, strict=True))
+    stages = [(_text(v), scene) for v, scene in pairs[::2]] if explorer.stages and name else []
+    width = WIDTH if len(scenes[0].panels) == 1 else default_width(scenes[0])
     foot = to_rgba(paint_foot(width, stages, FOOTER))
-    pictures = [np.concatenate([_picture(explorer, v, scene, width), foot]) for v, scene in zip(values, scenes, strict=True)]
-    for colours in (64, 40, 24):
-        data = encode(pictures, walk, colours)
+    pictures = [np.concatenate([_picture(explorer, v, scene, width), foot]) for v, scene in pairs]
+    for step, colours in (
+        (1, 96),
+        (1, 64),
+        (1, 16),
+        (2, 64),
+        (2, 16),
+    ):  # every picture if it fits, else every second one
+        data = encode(pictures, there_and_back(now, len(values), step), colours)
         if len(data) <= LIMIT:
             break
     return data
+
+
+def there_and_back(now: int, count: int, step: int) -> list[int]:
+    """Indices from `now` up to the end, down to the other end and back to the start, every `step`-th of them."""
+    last = count - 1
+    return ([*range(now, last), *range(last, 0, -1), *range(now)] or [0])[::step]
 
 
 def _picture(explorer: Explorer, value: float | None, scene: Scene, width: int) -> np.ndarray:
@@ -64,34 +79,56 @@ def _text(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def palette_of(pictures: list[np.ndarray], colours: int) -> np.ndarray:
-    """The colours that serve all pictures, (colours, 3): a median cut over the colours that occur, each counted once."""
-    seen = [np.unique((p[..., :3] >> 3)[p[..., 3] == 255].reshape(-1, 3) @ np.array([1024, 32, 1])) for p in pictures]
-    codes = np.unique(np.concatenate(seen))
-    exact = np.stack([codes >> 10, codes >> 5 & 31, codes & 31], 1).astype(np.uint8) * 8 + 4
-    cut = Image.fromarray(exact[None]).quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette()
-    return np.array(cut, dtype=np.float32).reshape(-1, 3)[:colours]
+def codes_of(picture: np.ndarray) -> np.ndarray:
+    """Each pixel's colour as one integer, (H, W)."""
+    return picture[..., :3].astype(np.int32) @ np.array([65536, 256, 1])
+
+
+def palette_of(pictures: list[np.ndarray], colours: int) -> tuple[np.ndarray, np.ndarray]:
+    """All opaque colours as integers, and the most frequent ones with those of the keys: the rest is only smoothing."""
+    seen, counts = np.unique(np.concatenate([codes_of(p)[p[..., 3] == 255] for p in pictures]), return_counts=True)
+    order = np.lexsort((seen, -counts))  # by frequency, equal ones by value: the same on every run
+    return seen, np.unique(np.concatenate([seen[order[:colours]], codes_of(KEPT)]))
+
+
+def rgb_of(codes: np.ndarray) -> np.ndarray:
+    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1)
 
 
 def encode(pictures: list[np.ndarray], walk: list[int], colours: int) -> bytes:
-    """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG with a palette."""
-    palette = palette_of(pictures, colours)
-    grid = np.stack(np.meshgrid(*[np.arange(32) * 8 + 4.0] * 3, indexing="ij"), -1).reshape(-1, 3)
-    nearest = ((grid[:, None] - palette) ** 2).sum(-1).argmin(1).astype(np.uint8) + INKS  # every 5-bit colour -> entry
-    frames = []
-    for p in pictures:
-        index = nearest[(p[..., :3] >> 3).astype(np.int32) @ np.array([1024, 32, 1])]
-        text = p[..., 3] < 255
-        index[text] = (p[..., 3][text].astype(np.int32) * (INKS - 1) + 127) // 255
-        frames.append(index)
-    entries = np.concatenate([np.tile(rgb(INK), (INKS, 1)), palette]).astype(np.uint8)
-    alpha = bytes([*np.linspace(0, 255, INKS).astype(int), *[255] * len(palette)])
+    """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG with a palette.
+
+    The first INKS entries are grey text of growing opacity on the transparent page, the others the pictures' colours.
+    """
+    seen, kept = palette_of(pictures, colours)
+    table = rgb_of(kept).astype(np.float32)
+    nearest = np.concatenate(
+        [
+            ((rgb_of(part)[:, None] - table) ** 2).sum(-1).argmin(1)
+            for part in np.array_split(seen, len(seen) // 2000 + 1)
+        ]
+    ).astype(np.uint8)
+    entries = np.concatenate([np.tile(rgb(INK), (INKS, 1)), table]).astype(np.uint8).tobytes()
+    alpha = bytes(np.concatenate([np.linspace(0, 255, INKS), np.full(len(table), 255)]).astype(np.uint8))
     images = []
-    for i in walk:
-        image = Image.fromarray(frames[i], "P")
-        image.putpalette(entries.tobytes())
+    for picture in pictures:
+        index = (picture[..., 3].astype(np.int32) * (INKS - 1) + 127) // 255
+        solid = picture[..., 3] == 255
+        index[solid] = INKS + nearest[np.searchsorted(seen, codes_of(picture)[solid])]
+        image = Image.fromarray(index.astype(np.uint8))
+        image.putpalette(entries)
+        image.info["transparency"] = alpha
         images.append(image)
     out = io.BytesIO()
-    times = [PAUSE] + [STEP] * (len(walk) - 1)
-    images[0].save(out, "PNG", save_all=len(walk) > 1, append_images=images[1:], duration=times, loop=0, transparency=alpha, disposal=0, blend=0, optimize=True)
+    images[walk[0]].save(
+        out,
+        "PNG",
+        save_all=len(walk) > 1,
+        append_images=[images[i] for i in walk[1:]],
+        loop=0,
+        duration=[PAUSE] + [STEP] * (len(walk) - 1),
+        disposal=0,
+        blend=0,
+        optimize=True,
+    )
     return out.getvalue()

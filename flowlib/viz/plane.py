@@ -1,4 +1,5 @@
-"""Scenes of flows in the plane: density on pixels, warped grid coloured by |det J|, samples, and the mass of the density."""
+"""Scenes of flows in the plane: density on pixels, grid coloured by |det J|, samples, and the mass of the density."""
+
 from __future__ import annotations
 
 import math
@@ -22,12 +23,12 @@ def pixels(xlim: tuple[float, float], ylim: tuple[float, float], n: int) -> tupl
 
 
 def base_range(base: Base) -> list[tuple[float, float]]:
-    """Where the base density lives, one interval a dimension: its box if it has one, otherwise mean ± 3 standard deviations."""
+    """Where the base lives, one interval a dimension: its box if it has one, else mean ± 3 standard deviations."""
     if hasattr(base, "low") and hasattr(base, "high"):
-        return list(zip(base.low.tolist(), base.high.tolist()))
+        return list(zip(base.low.tolist(), base.high.tolist(), strict=True))
     z = base_samples(base, 4000)
-    middle, spread = z.mean(0), z.std(0)
-    return [(round(2 * (m - 3 * s)) / 2, round(2 * (m + 3 * s)) / 2) for m, s in zip(middle.tolist(), spread.tolist())]
+    ends = [(m - 3 * s, m + 3 * s) for m, s in zip(z.mean(0).tolist(), z.std(0).tolist(), strict=True)]
+    return [(round(2 * low) / 2, round(2 * high) / 2) for low, high in ends]
 
 
 def base_samples(base: Base, n: int) -> Tensor:
@@ -48,9 +49,9 @@ def grid_lines(box: list[tuple[float, float]], lines: int = 13, vertices: int = 
 
 
 def tone_scale(base: Base) -> float:
-    """The density drawn at half brightness: 0.6 of the base's highest, so that a colour means the same density in every frame."""
+    """The density drawn at half brightness: 0.4 of the base's highest. So a colour means the same in every frame."""
     box = base_range(base)
-    return 0.6 * float(base.log_prob(pixels(*box, 41)[0]).max().exp())
+    return 0.4 * float(base.log_prob(pixels(*box, 41)[0]).max().exp())
 
 
 def mass(flow: Flow, box: list[tuple[float, float]], n: int = MASS_PIXELS) -> float:
@@ -69,9 +70,11 @@ def mass(flow: Flow, box: list[tuple[float, float]], n: int = MASS_PIXELS) -> fl
 class Plane:
     """Scenes of 2-D flows over one window; what does not change between frames is kept."""
 
-    def __init__(self, base: Base, window: float | tuple = 4.0, resolution: int = 200, samples: int = 500) -> None:
+    def __init__(
+        self, base: Base, window: float | tuple = 4.0, resolution: int = 200, samples: int = 500, vertices: int = 73
+    ):
         self.xlim, self.ylim = limits(window)
-        self.resolution, self.count = resolution, samples
+        self.resolution, self.count, self.vertices = resolution, samples, vertices
         self._base: Base | None = None
         self._use(base)
 
@@ -81,46 +84,51 @@ class Plane:
             return
         self._base = base
         self.box = base_range(base)
-        self.grid = grid_lines(self.box)                                # (lines, vertices, 2)
-        self.z = base_samples(base, self.count)                         # (samples, 2)
+        self.grid = grid_lines(self.box, vertices=self.vertices)  # (lines, vertices, 2)
+        self.z = base_samples(base, self.count)  # (samples, 2)
         self.scale = tone_scale(base)
 
     def scene(self, flow: Flow, fine: bool = True, before: bool = False, title: str = "") -> Scene:
         """The data density with its grid and samples; `before` puts the base beside it, at the left."""
-        self._use(flow.base)
-        n = self.resolution if fine else max(2, self.resolution // 2)
-        density = flow.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()  # (n, n)
-        grid, log_det = flow.transform(self.grid)
-        x = flow.transform(self.z)[0]
-        panels = [Panel(self.xlim, self.ylim, title or "data density p(x)", [
-            Heat(density, "data", scale=self.scale, toggle="density"),
-            Lines(grid, log_det=log_det, alpha=0.8, toggle="grid"),
-            Dots(x, toggle="samples")])]
-        keys = [density_key("data", self.scale), det_key()]
+        panels = [self.data_panel(flow, self.resolution if fine else max(2, self.resolution // 2), title)]
+        keys = [density_key("data", self.scale, "p(x)"), det_key()]
         if before:
-            panels.insert(0, self.base_panel(flow.base, n))
-            keys.insert(0, density_key("base", self.scale))
+            panels.insert(0, self.base_panel(flow.base, max(2, self.resolution // 2)))
+            keys.insert(0, density_key("base", self.scale, "p(z)"))
         numbers = [("mass of the density", f"{mass(flow, self.box, MASS_PIXELS if fine else MASS_PIXELS // 2):.3f}")]
         return Scene(panels, numbers, keys=keys)
 
+    def data_panel(self, flow: Flow, n: int, title: str = "") -> Panel:
+        """The data density on n x n pixels with the warped grid and the samples."""
+        self._use(flow.base)
+        density = flow.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()  # (n, n)
+        grid, log_det = flow.transform(self.grid)
+        layers = [
+            Heat(density, "data", scale=self.scale, toggle="density"),
+            Lines(grid, log_det=log_det, alpha=0.8, toggle="grid"),
+            Dots(flow.transform(self.z)[0], toggle="samples"),
+        ]
+        return Panel(self.xlim, self.ylim, title or "data density p(x)", layers)
+
     def base_panel(self, base: Base, n: int) -> Panel:
         """The base density with the straight grid."""
-        density = base.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()
-        return Panel(self.xlim, self.ylim, "base density p(z)", [
-            Heat(density, "base", scale=self.scale, toggle="density"),
-            Lines(self.grid[:, ::self.grid.shape[1] - 1], alpha=0.6, toggle="grid"),
-            Dots(self.z, toggle="samples")])
+        layers = [
+            Heat(base.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp(), "base", scale=self.scale, toggle="density"),
+            Lines(self.grid[:, :: self.grid.shape[1] - 1], alpha=0.75, toggle="grid"),
+            Dots(self.z, toggle="samples"),
+        ]
+        return Panel(self.xlim, self.ylim, "base density p(z)", layers)
 
     def probe(self, flow: Flow, in_base: bool, x: float, y: float) -> str:
         """|det J| and density at a point of the data panel (or of the base panel)."""
         at = torch.tensor([[x, y]])
         z, log_det = (at, None) if in_base else flow.transform.inverse(at)
         log_det = flow.transform(at)[1] if in_base else -log_det
-        p_z = float(flow.base.log_prob(z).exp())
         det = math.exp(float(log_det))
-        here = f"z = ({z[0, 0]:.2f}, {z[0, 1]:.2f})"
-        there = "" if in_base else f"x = ({x:.2f}, {y:.2f}) comes from "
-        return f"{there}{here}:   |det J| = {det:.3g},   p(z) = {p_z:.3g},   p(x) = {p_z / det:.3g}".replace("-", "−")
+        p_x = float(flow.base.log_prob(z).exp()) / det
+        (z_1, z_2), (x_1, x_2) = z[0].tolist(), flow.transform(z)[0][0].tolist()
+        text = f"z = ({z_1:.2f}, {z_2:.2f}) goes to x = ({x_1:.2f}, {x_2:.2f}):  |det J| = {det:.3g},  p(x) = {p_x:.3g}"
+        return text.replace("-", "−")
 
 
 def limits(window: float | tuple) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -1,8 +1,9 @@
-"""What is to be seen, as plain data: a Scene of Panels of layers. Python computes it; the canvas and matplotlib only paint it.
+"""What is to be seen, as plain data: a Scene of Panels of layers. Python computes, the canvas and matplotlib paint.
 
-A layer's `parts()` is the dictionary both painters read: a "kind", a few numbers, and arrays. A layer with a `toggle` name can be
-switched off in an explorer.
+A layer's `parts()` is the dictionary both painters read: a "kind", a few numbers, and arrays. A layer with a `toggle`
+name can be switched off in an explorer.
 """
+
 from __future__ import annotations
 
 import math
@@ -19,8 +20,8 @@ def array(values: Any, name: str, *shape: int | None) -> np.ndarray:
     """Tensor, list or array as contiguous float32, its shape checked (None: any size)."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
-    out = np.ascontiguousarray(values, dtype=np.float32)
-    if len(shape) != out.ndim or any(want is not None and want != got for want, got in zip(shape, out.shape)):
+    out = np.asarray(values, dtype=np.float32, order="C")
+    if len(shape) != out.ndim or any(want not in (None, got) for want, got in zip(shape, out.shape, strict=True)):
         wanted = ", ".join("any" if s is None else str(s) for s in shape)
         raise ValueError(f"{name} has shape {tuple(out.shape)}: expected ({wanted})")
     return out
@@ -30,8 +31,9 @@ def array(values: Any, name: str, *shape: int | None) -> np.ndarray:
 class Heat:
     """A density on pixels: values (H, W), row 0 at the bottom, in the colours of `role`.
 
-    `scale` is the density shown at half brightness (default 0.6 of the highest); xlim and ylim default to the panel's.
+    `scale` is the density shown at half brightness (default 0.4 of the highest); xlim and ylim default to the panel's.
     """
+
     values: Any
     role: str = "data"
     xlim: tuple[float, float] | None = None
@@ -43,13 +45,14 @@ class Heat:
         p = array(self.values, "Heat values", None, None)  # (H, W)
         if not np.isfinite(p).any():
             raise ValueError("every density value is nan or infinite at these parameters")
-        scale = self.scale or 0.6 * float(p[np.isfinite(p)].max()) or 1.0
+        scale = self.scale or 0.4 * float(p[np.isfinite(p)].max()) or 1.0
         return {"kind": "heat", "levels": tone(p, scale), "table": self.role, "xlim": self.xlim, "ylim": self.ylim}
 
 
 @dataclass
 class Lines:
-    """N polylines of V points each: points (N, V, 2); nan leaves a gap. `log_det` (N, V) colours them, otherwise `color`."""
+    """N polylines of V points each: points (N, V, 2); nan leaves a gap. `log_det` (N, V) colours them, else `color`."""
+
     points: Any
     log_det: Any = None
     color: str = "light"
@@ -64,13 +67,21 @@ class Lines:
         if self.log_det is not None:
             log_det = array(self.log_det, "Lines log_det", *points.shape[:2])
             levels = det_level((log_det[:, 1:] + log_det[:, :-1]) / 2)  # (N, V - 1), one byte a segment
-        return {"kind": "lines", "points": points, "levels": levels, "color": colour(self.color), "width": self.width,
-                "alpha": self.alpha, "dash": self.dash}
+        return {
+            "kind": "lines",
+            "points": points,
+            "levels": levels,
+            "color": colour(self.color),
+            "width": self.width,
+            "alpha": self.alpha,
+            "dash": self.dash,
+        }
 
 
 @dataclass
 class Dots:
     """Points (N, 2) as small discs; `size` is the radius in CSS pixels."""
+
     points: Any
     color: str = "light"
     size: float = 1.4
@@ -85,6 +96,7 @@ class Dots:
 @dataclass
 class Polygon:
     """A closed shape: points (N, 2), filled with `color`; `edge` outlines it."""
+
     points: Any
     color: str = "data"
     alpha: float = 0.35
@@ -95,13 +107,20 @@ class Polygon:
     def parts(self) -> dict:
         edge = None if self.edge is None else colour(self.edge)
         points = array(self.points, "Polygon points", None, 2)
-        return {"kind": "polygon", "points": points, "color": colour(self.color), "alpha": self.alpha, "edge": edge,
-                "width": self.width}
+        return {
+            "kind": "polygon",
+            "points": points,
+            "color": colour(self.color),
+            "alpha": self.alpha,
+            "edge": edge,
+            "width": self.width,
+        }
 
 
 @dataclass
 class Area:
     """The surface between two curves over x (N,): low and high are (N,) or numbers."""
+
     x: Any
     low: Any
     high: Any
@@ -111,7 +130,9 @@ class Area:
 
     def parts(self) -> dict:
         x = array(self.x, "Area x", None)
-        low, high = (np.broadcast_to(array(v, "Area bounds", *([None] * np.ndim(v))), x.shape) for v in (self.low, self.high))
+        low, high = (
+            np.broadcast_to(array(v, "Area bounds", *([None] * np.ndim(v))), x.shape) for v in (self.low, self.high)
+        )
         outline = np.concatenate([np.stack([x, high], 1), np.stack([x, low], 1)[::-1]])
         return Polygon(outline, self.color, self.alpha).parts()
 
@@ -119,6 +140,7 @@ class Area:
 @dataclass
 class Vector:
     """An arrow from tail to tip (x, y), with an optional text at its tip."""
+
     tail: Any
     tip: Any
     color: str = "light"
@@ -134,6 +156,7 @@ class Vector:
 @dataclass
 class Label:
     """A short text at (x, y); align is "left", "center" or "right"; size in CSS pixels."""
+
     x: float
     y: float
     text: str
@@ -144,7 +167,14 @@ class Label:
 
     def parts(self) -> dict:
         at = [float(self.x), float(self.y)]
-        return {"kind": "label", "at": at, "text": self.text, "color": colour(self.color), "size": self.size, "align": self.align}
+        return {
+            "kind": "label",
+            "at": at,
+            "text": self.text,
+            "color": colour(self.color),
+            "size": self.size,
+            "align": self.align,
+        }
 
 
 Layer = Heat | Lines | Dots | Polygon | Area | Vector | Label
@@ -152,7 +182,8 @@ Layer = Heat | Lines | Dots | Polygon | Area | Vector | Label
 
 @dataclass
 class Panel:
-    """One square of the picture in data coordinates. `equal`: one unit is as long in x as in y; `height`: px of an unequal one."""
+    """One part of the picture. `equal`: one unit is as long in x as in y; `height`: px of a panel that is not."""
+
     xlim: tuple[float, float]
     ylim: tuple[float, float]
     title: str = ""
@@ -167,7 +198,9 @@ class Panel:
         for name in ("xlim", "ylim"):
             low, high = (float(v) for v in getattr(self, name))
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ValueError(f"{name} of a Panel is ({low}, {high}): expected two finite numbers, the lower one first")
+                raise ValueError(
+                    f"{name} of a Panel is ({low}, {high}): expected two finite numbers, the lower one first"
+                )
             setattr(self, name, (low, high))
 
     @property
@@ -179,6 +212,7 @@ class Panel:
 @dataclass
 class Scene:
     """Panels side by side, the numbers below them, a light (ok, text) for a condition, and colour keys."""
+
     panels: Sequence[Panel]
     numbers: Sequence[tuple[str, str]] = ()
     light: tuple[bool, str] | None = None
@@ -186,7 +220,9 @@ class Scene:
 
     def __post_init__(self) -> None:
         if not self.panels or not all(isinstance(p, Panel) for p in self.panels):
-            raise TypeError(f"a Scene needs one or more Panels, got {self.panels!r}: write Scene([Panel(xlim, ylim, layers=[...])])")
+            raise TypeError(
+                f"a Scene needs one or more Panels, got {self.panels!r}: write Scene([Panel(xlim, ylim, layers=[...])])"
+            )
 
 
 def det_key(title: str = "|det J|") -> dict:

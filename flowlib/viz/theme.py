@@ -1,9 +1,11 @@
 """The one theme of the course: every colour, table and tone curve, for the canvas and for matplotlib alike.
 
-Fixed throughout: the base density is amber, the data density blue; lines coloured by log|det J| run from pink (contraction) over a
-light neutral (volume kept) to green (expansion). Panels have an opaque night background on every page; all that stands
-outside a panel is mid grey on nothing, readable on white and on near-black. The pairs stay apart for colour-blind eyes.
+Fixed throughout: the base density is amber, the data density blue; lines coloured by log|det J| run from pink
+(contraction) over a light neutral (volume kept) to green (expansion). Panels have an opaque night background on every
+page; all that stands outside a panel is mid grey on nothing, readable on white and on near-black. The pairs stay apart
+for colour-blind eyes.
 """
+
 from __future__ import annotations
 
 import math
@@ -12,12 +14,20 @@ import numpy as np
 
 NIGHT = "#0b1326"
 INK = "#777b82"
-LEVELS = 15                    # colours of the diverging table = stroke batches of the canvas; odd, so that one is neutral
+LEVELS = 15  # colours of the diverging table = stroke batches of the canvas; odd, so that one is neutral
 LOG_DET_LIMIT = math.log(8.0)  # |det J| = 1/8 and 8 are the ends of the diverging table
 
 COLOURS = {
-    "base": "#f2a63b", "data": "#4fa3f2", "shrink": "#ee5fae", "grow": "#86d13f", "light": "#f4f6fa", "muted": "#8a96ad",
-    "ink": INK, "night": NIGHT, "good": "#2f9e6e", "bad": "#d1495b",
+    "base": "#f2a63b",
+    "data": "#4fa3f2",
+    "shrink": "#ee5fae",
+    "grow": "#86d13f",
+    "light": "#f4f6fa",
+    "muted": "#8a96ad",
+    "ink": INK,
+    "night": NIGHT,
+    "good": "#2f9e6e",
+    "bad": "#d1495b",
 }
 
 
@@ -32,7 +42,7 @@ def colour(name: str) -> str:
 
 def rgb(code: str) -> np.ndarray:
     """'#rrggbb' as three floats in 0..255."""
-    return np.array([int(code[i:i + 2], 16) for i in (1, 3, 5)], dtype=float)
+    return np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], dtype=float)
 
 
 def hex_of(color: np.ndarray) -> str:
@@ -55,7 +65,7 @@ TABLES = {
 
 
 def tone(density: np.ndarray, scale: float) -> np.ndarray:
-    """Density as table index: p / (p + scale), so that a colour always means the same density and nothing is cut off; uint8."""
+    """Density as table index, 255 p / (p + scale): a colour always means the same, and nothing is cut off; uint8."""
     p = np.nan_to_num(np.asarray(density, dtype=np.float32), nan=0.0, posinf=np.finfo(np.float32).max, neginf=0.0)
     p = np.clip(p, 0.0, 1e30)
     return (255.0 * (p / (p + np.float32(scale))) + 0.5).astype(np.uint8)
@@ -76,9 +86,25 @@ def for_canvas() -> dict:
 def style() -> dict:
     """matplotlib settings for every figure of the course, for `matplotlib.rc_context` or `rcParams.update`."""
     return {
-        "figure.facecolor": "none", "savefig.facecolor": "none", "axes.facecolor": "none", "axes.edgecolor": INK,
-        "axes.labelcolor": INK, "axes.titlecolor": INK, "xtick.color": INK, "ytick.color": INK, "text.color": INK,
-        "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "grid.color": INK, "grid.alpha": 0.25,
-        "font.size": 10, "axes.titlesize": 11, "font.family": "DejaVu Sans", "savefig.dpi": 110, "figure.dpi": 110,
-        "lines.linewidth": 1.8, "image.origin": "lower",
+        "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+        "axes.facecolor": "none",
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "axes.titlecolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "text.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+        "grid.color": INK,
+        "grid.alpha": 0.25,
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "font.family": "DejaVu Sans",
+        "savefig.dpi": 110,
+        "figure.dpi": 110,
+        "lines.linewidth": 1.8,
+        "image.origin": "lower",
     }
