@@ -18,7 +18,7 @@ from torch import Tensor
 from flowlib.checks import check_count, check_event
 
 Box = tuple[tuple[float, float], tuple[float, float]]
-CHUNK = 8192  # points at a time, so that tables of points × components stay in the cache
+CHUNK = 2048  # points at a time, so that tables of points × components stay in the cache
 
 
 class Density:
