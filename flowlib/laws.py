@@ -13,7 +13,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid, pad, softmax, softplus
+from torch.nn.functional import softplus
 
 from flowlib.checks import check_above_zero, check_count
 
@@ -97,8 +97,8 @@ class RationalQuadratic(Law):
         x = y_k + h (s ξ² + d_k ξ (1 − ξ)) / (s + (d_k + d_{k+1} − 2 s) ξ (1 − ξ)).
 
     Log-derivative: log of s² (d_{k+1} ξ² + 2 s ξ (1 − ξ) + d_k (1 − ξ)²) / (the denominator)².
-    Invertible always: widths, heights and derivatives are positive, so each piece increases; the inverse is the root of a
-    quadratic, in the form that does not cancel. At ±bound value and derivative meet those of the identity.
+    Invertible always: widths, heights and derivatives are positive, so each piece increases; the inverse is the root
+    of a quadratic, in the form that does not cancel. At ±bound value and derivative meet those of the identity.
 
     Args:
         bins: K, 1 or more; a coordinate takes 3 K − 1 parameters (widths, heights, inner derivatives).
@@ -120,64 +120,65 @@ class RationalQuadratic(Law):
             raise ValueError(f"RationalQuadratic: bins must be below {1 / self.floor:.0f}; got {bins}.")
         self.bound = check_above_zero("RationalQuadratic", "bound", bound)
         self.n_params = 3 * bins - 1
+        box = [self.bound, self.bound, 1.0]  # the corner of the box and the derivative there
+        self.register_buffer("ends", torch.tensor([[-box[0], box[0]], [-box[1], box[1]], [1.0, 1.0]]), persistent=False)
+        floors = 2.0 * self.bound * self.floor * torch.arange(1, bins) - self.bound
+        self.register_buffer("least", floors, persistent=False)  # the inner knots if widths were all at the floor
 
     def knots(self, params: Tensor) -> Tensor:
-        """The knots: x_k, y_k and d_k for k = 0, ..., K: params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
-        sides, slopes = params[..., : 2 * self.bins], params[..., 2 * self.bins :]
-        fractions = softmax(sides.unflatten(-1, (2, self.bins)), -1)  # widths and heights in one pass, (..., d, 2, K)
-        fractions = self.floor + (1.0 - self.bins * self.floor) * fractions[..., :-1]
-        inner = 2.0 * self.bound * fractions.cumsum(-1) - self.bound  # (..., d, 2, K − 1)
-        points = pad(pad(inner, (1, 0), value=-self.bound), (0, 1), value=self.bound)
-        slopes = pad(self.floor + softplus(slopes + self.unit), (1, 1), value=1.0)  # (..., d, K + 1)
-        return torch.cat([points, slopes.unsqueeze(-2)], -2)
+        """x_k, y_k and d_k for k = 0, ..., K: params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
+        sides, slopes = params.split([2 * self.bins, self.bins - 1], -1)
+        sides = sides.unflatten(-1, (2, self.bins))  # widths and heights in one pass, (..., d, 2, K)
+        upto = (sides - sides.detach().amax(-1, keepdim=True)).exp().cumsum(-1)  # a softmax, summed up
+        free = 2.0 * self.bound * (1.0 - self.bins * self.floor)
+        points = torch.addcdiv(self.least, upto[..., :-1], upto[..., -1:], value=free)  # inner knots, (..., d, 2, K − 1)
+        slopes = self.floor + softplus(slopes + self.unit)  # (..., d, K − 1)
+        inner = torch.cat([points, slopes.unsqueeze(-2)], -2)
+        first, last = self.ends.expand(*inner.shape[:-1], 2).split(1, -1)
+        return torch.cat([first, inner, last], -1)
 
     def piece(self, value: Tensor, params: Tensor, side: int) -> tuple[Tensor, ...]:
-        """The bin that each value lies in, by its x (side 0) or y (side 1): x_k, y_k, w, h, d_k, d_{k+1}, each (..., d)."""
+        """The piece that each value lies in, by its x (side 0) or y (side 1), seen from its nearer end: x, y, d there,
+        and x, y, d at the farther end, each (..., d). Mirrored pieces have the same form, and no digits are lost."""
         knots = self.knots(params)
-        k = (value.unsqueeze(-1) >= knots[..., side, 1:-1]).sum(-1)  # (..., d)
-        ends = torch.stack([k, k + 1], -1).unsqueeze(-2).expand(*k.shape, 3, 2)
-        found = knots.gather(-1, ends)  # (..., d, 3, 2)
-        low, high = found.unbind(-1)
-        x, y, slope = low.unbind(-1)
-        x_next, y_next, slope_next = high.unbind(-1)
-        return x, y, x_next - x, y_next - y, slope, slope_next
+        k = (value.unsqueeze(-1) >= knots[..., side, 1:-1]).sum(-1, keepdim=True)  # (..., d, 1)
+        found = knots.gather(-1, torch.cat([k, k + 1], -1).unsqueeze(-2).expand(*k.shape[:-1], 3, 2))  # (..., d, 3, 2)
+        low, high = found[..., side, :].unbind(-1)
+        mirrored = (value - low > high - value)[..., None, None]
+        near, far = torch.where(mirrored, found.flip(-1), found).unbind(-1)
+        return *near.unbind(-1), *far.unbind(-1)
 
     def forward(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        inside = z.abs() < self.bound
-        safe = torch.where(inside, z, 0.0)
-        x_k, y_k, w, h, d, d_next = self.piece(safe, params, 0)
-        s, xi = h / w, (safe - x_k) / w
-        x, log_slope = self.curve(xi, y_k, h, s, d, d_next)
-        return self.outside(z, inside, x, log_slope)
+        safe = z.clamp(-self.bound, self.bound)
+        x_0, y_0, d_0, x_1, y_1, d_1 = self.piece(safe, params, 0)
+        w, h = x_1 - x_0, y_1 - y_0
+        s, t = h / w, (safe - x_0) / w
+        bump = t * (1.0 - t)
+        denominator = s + (d_0 + d_1 - 2.0 * s) * bump
+        x = y_0 + h * (s * t.square() + d_0 * bump) / denominator
+        return x + (z - safe), self.log_slope(t, bump, s, d_0, d_1, denominator)
 
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        inside = x.abs() < self.bound
-        safe = torch.where(inside, x, 0.0)
-        x_k, y_k, w, h, d, d_next = self.piece(safe, params, 1)
-        # from the nearer end of the piece, at distance t w: the mirrored piece has the same form, and no digits are lost
-        s, mirrored = h / w, safe - y_k > 0.5 * h
-        rise = torch.where(mirrored, y_k + h - safe, safe - y_k)
-        d, d_next = torch.where(mirrored, d_next, d), torch.where(mirrored, d, d_next)
-        bend = rise * (d + d_next - 2.0 * s)
-        a, b, c = h * (s - d) + bend, h * d - bend, -s * rise  # a t² + b t + c = 0
-        root = (b.square() - 4.0 * a * c).clamp_min(0.0).sqrt()
-        t = torch.where(b >= 0, 2.0 * c, root - b) / torch.where(b >= 0, -b - root, 2.0 * a)
-        _, log_slope = self.curve(t, y_k, h, s, d, d_next)
-        return self.outside(x, inside, x_k + torch.where(mirrored, w * (1.0 - t), w * t), -log_slope)
+        safe = x.clamp(-self.bound, self.bound)
+        x_0, y_0, d_0, x_1, y_1, d_1 = self.piece(safe, params, 1)
+        w, h, rise = x_1 - x_0, (y_1 - y_0).abs(), (safe - y_0).abs()
+        s = h / w.abs()
+        curvature = d_0 + d_1 - 2.0 * s
+        b = h * d_0 - rise * curvature
+        a = h * s - b  # a t² + b t − s rise = 0
+        product = s * rise
+        root = (b.square() + 4.0 * a * product).clamp_min(0.0).sqrt()
+        b_positive = b >= 0
+        t = torch.where(b_positive, 2.0 * product, root - b) / torch.where(b_positive, b + root, 2.0 * a)
+        bump = t * (1.0 - t)
+        denominator = s + curvature * bump
+        return x_0 + w * t + (x - safe), -self.log_slope(t, bump, s, d_0, d_1, denominator)
 
     @staticmethod
-    def curve(xi: Tensor, y_k: Tensor, h: Tensor, s: Tensor, d: Tensor, d_next: Tensor) -> tuple[Tensor, Tensor]:
-        """The rational quadratic at ξ in [0, 1] and the log of its derivative in z."""
-        bump = xi * (1.0 - xi)
-        denominator = s + (d + d_next - 2.0 * s) * bump
-        x = y_k + h * (s * xi.square() + d * bump) / denominator
-        slope = d_next * xi.square() + 2.0 * s * bump + d * (1.0 - xi).square()
-        return x, 2.0 * (s / denominator).log() + slope.log()
-
-    @staticmethod
-    def outside(value: Tensor, inside: Tensor, moved: Tensor, log_slope: Tensor) -> tuple[Tensor, Tensor]:
-        """The identity outside the box; nan is outside and stays nan."""
-        return torch.where(inside, moved, value), torch.where(inside, log_slope, 0.0)
+    def log_slope(t: Tensor, bump: Tensor, s: Tensor, d_0: Tensor, d_1: Tensor, denominator: Tensor) -> Tensor:
+        """log dx/dz at the fraction t of the way from the nearer end to the farther one."""
+        slope = d_1 * t.square() + 2.0 * s * bump + d_0 * (1.0 - t).square()
+        return ((s / denominator).square() * slope).log()
 
     def extra_repr(self) -> str:
         return f"bins={self.bins}, bound={self.bound:g}"

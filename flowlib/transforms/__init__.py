@@ -4,7 +4,7 @@ from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling, Partition
 from flowlib.transforms.elementwise import ElementwiseAffine, LeakyReLU, Logit, Sigmoid
 from flowlib.transforms.linear import ActNorm, Linear, Permutation, Rotation
-from flowlib.transforms.planar import Planar
+from flowlib.transforms.planar import Planar, PlanarStack
 from flowlib.transforms.radial import Radial
 from flowlib.transforms.sylvester import Sylvester
 
@@ -19,6 +19,7 @@ __all__ = [
     "Partition",
     "Permutation",
     "Planar",
+    "PlanarStack",
     "Radial",
     "Rotation",
     "Sigmoid",

@@ -1,0 +1,140 @@
+"""flowlib beside its peers and beside the floor, in one run: `make bench`.
+
+The same architecture in every library, parameter counts printed, one thread, float32, default Adam. In each round every
+library takes its turn, so a slow moment of the machine hits all of them; reported is the median over rounds of CPU time
+divided by the floor's CPU time in the same round. The floor is the conditioner networks alone.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.peers import BUILDERS, floor
+
+PEER_COLUMNS = ["flowlib", "flowlib compiled", "zuko", "nflows", "normflows"]
+GOALS = {"RealNVP": (1.15, 0.90), "NSF": (2.5, 1.2), "MAF": (1.28, 1.0), "planar": (0.75, 0.45)}
+LARGE = 100_000
+
+
+def data(task: str, n: int) -> Tensor:
+    return torch.randn(n, 8 if task == "MAF" else 2)
+
+
+def floor_input(task: str, x: Tensor) -> Tensor:
+    return x[:, :1] if task in ("RealNVP", "NSF") else x
+
+
+def energy_u2(z: Tensor) -> Tensor:
+    """U2 of Rezende and Mohamed (2015), table 1."""
+    return 0.5 * ((z[:, 1] - torch.sin(0.5 * torch.pi * z[:, 0])) / 0.4).square() + 0.1 * z[:, 0].square()
+
+
+def training_step(module: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+    optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+def reverse_kl(name: str, flow: nn.Module, batch: int) -> Callable[[], Tensor]:
+    if name == "flowlib":
+
+        def loss() -> Tensor:
+            x, log_prob = flow.sample_with_log_prob(batch)
+            return (log_prob + energy_u2(x)).mean()
+    else:
+
+        def loss() -> Tensor:
+            x, log_prob = flow.sample(batch)
+            return (log_prob + energy_u2(x)).mean()
+
+    return loss
+
+
+def seconds(call: Callable[[], None]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def ratios(calls: dict[str, Callable[[], None]], rounds: int, repeats: int) -> dict[str, float]:
+    """Median over the rounds of each call's CPU time over that of the call named "floor"."""
+    for call in calls.values():
+        call()
+        call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            taken[name].append(sum(seconds(call) for _ in range(repeats)))
+    return {
+        name: statistics.median(t / f for t, f in zip(times, taken["floor"], strict=True))
+        for name, times in taken.items()
+    }
+
+
+def training(task: str, rounds: int) -> tuple[dict[str, float], dict[str, int]]:
+    x, counts = data(task, 512), {}
+    bottom = floor(task)
+    if task == "planar":
+        calls = {"floor": training_step(bottom, lambda: energy_u2(bottom(torch.randn(512, 2))).mean())}
+    else:
+        calls = {"floor": training_step(bottom, lambda: bottom(floor_input(task, x)))}
+    for name, build in BUILDERS[task].items():
+        flow = build()
+        counts[name] = sum(p.numel() for p in flow.parameters() if p.requires_grad)
+        loss = reverse_kl(name, flow, 512) if task == "planar" else (lambda flow=flow: -flow.log_prob(x).mean())
+        calls[name] = training_step(flow, loss)
+        if name == "flowlib":
+            calls["flowlib compiled"] = training_step(flow, torch.compile(loss))
+    return ratios(calls, rounds, 20), counts
+
+
+def evaluation(task: str, direction: str, rounds: int) -> dict[str, float]:
+    """log_prob or sampling of 100,000 points; the floor is one pass of the networks, for MAF's samples D passes."""
+    x, bottom = data(task, LARGE), floor(task)
+    passes = 8 if (task, direction) == ("MAF", "sample") else 1
+    calls: dict[str, Callable[[], object]] = {"floor": lambda: [bottom(floor_input(task, x)) for _ in range(passes)]}
+    for name, build in BUILDERS[task].items():
+        flow = build()
+        calls[name] = (
+            (lambda flow=flow: flow.log_prob(x)) if direction == "log_prob" else (lambda flow=flow: flow.sample(LARGE))
+        )
+    with torch.no_grad():
+        return ratios(calls, rounds, 1)
+
+
+def line(label: str, found: dict[str, float], goal: str = "") -> None:
+    cells = "".join(f"{found[name]:>18.2f}" if name in found else f"{'':>18}" for name in PEER_COLUMNS)
+    print(f"{label:<22}{cells}  {goal}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--tasks", nargs="*", default=list(BUILDERS))
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    print("multiples of the floor, smaller is better")
+    print(f"{'':<22}" + "".join(f"{name:>18}" for name in PEER_COLUMNS))
+    for task in options.tasks:
+        found, counts = training(task, options.rounds)
+        plain, compiled = GOALS[task]
+        line(f"{task} training step", found, f"goal {plain} and compiled {compiled}")
+        print(f"{'  parameters':<22}" + "".join(f"{counts.get(name, ''):>18}" for name in PEER_COLUMNS))
+        if task != "planar":
+            line(f"{task} log_prob", evaluation(task, "log_prob", max(3, options.rounds // 5)))
+            goal = "goal 0.2" if task == "MAF" else ""
+            line(f"{task} sampling", evaluation(task, "sample", max(3, options.rounds // 5)), goal)
+
+
+if __name__ == "__main__":
+    main()
