@@ -95,13 +95,32 @@ def rgb_of(codes: np.ndarray) -> np.ndarray:
     return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1)
 
 
+def fits_palette(picture: np.ndarray) -> bool:
+    """Whether all that is translucent in an RGBA picture (H, W, 4) is the grey of text, as `encode` takes it to be."""
+    translucent = (picture[..., 3] > 0) & (picture[..., 3] < 255)
+    return bool((np.abs(picture[translucent][:, :3].astype(int) - np.array(rgb(INK))) < 24).all())
+
+
 def encode(pictures: list[np.ndarray], walk: list[int], colours: int) -> bytes:
-    """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG with a palette.
+    """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG of few colours."""
+    seen, kept = palette_of(pictures, colours)
+    return with_palette(pictures, walk, seen, rgb_of(kept))
+
+
+def encode_still(picture: np.ndarray) -> bytes:
+    """One RGBA picture (H, W, 4) as a PNG whose palette follows its own colours, smooth to the eye."""
+    opaque = Image.fromarray(picture[picture[..., 3] == 255][None, :, :3])
+    palette = opaque.quantize(256 - INKS, method=Image.Quantize.MEDIANCUT, kmeans=2).getpalette()
+    seen = np.unique(codes_of(picture)[picture[..., 3] == 255])
+    return with_palette([picture], [0], seen, np.array(palette).reshape(-1, 3)[: 256 - INKS])
+
+
+def with_palette(pictures: list[np.ndarray], walk: list[int], seen: np.ndarray, colours: np.ndarray) -> bytes:
+    """The pictures as PNG, each of the `seen` colours replaced by the nearest of `colours` (n, 3).
 
     The first INKS entries are grey text of growing opacity on the transparent page, the others the pictures' colours.
     """
-    seen, kept = palette_of(pictures, colours)
-    table = rgb_of(kept).astype(np.float32)
+    table = colours.astype(np.float32)
     nearest = np.concatenate(
         [
             ((rgb_of(part)[:, None] - table) ** 2).sum(-1).argmin(1)
