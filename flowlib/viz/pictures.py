@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flowlib.bases import Base, StandardNormal
@@ -30,6 +31,7 @@ class Picture:
 
     def __init__(self, figure: Figure, text: str) -> None:
         self.figure, self.text = figure, text
+        FigureCanvasAgg(figure)  # a bare matplotlib Figure has no pixels until it has this canvas
 
     def __repr__(self) -> str:
         return f"Picture: {self.text}"
