@@ -24,6 +24,7 @@ WIDTH = 410  # px, of a single panel
 COUNT = 9  # distinct pictures
 NAMED = np.array([rgb(code) for code in COLOURS.values()], dtype=np.uint8)
 KEPT = np.concatenate([TABLES["base"][::32], TABLES["data"][::32], TABLES["diverging"], NAMED])  # always in the palette
+SMOOTH = np.concatenate([TABLES["base"][::5], TABLES["data"][::5]])  # for one picture: densities without steps
 INKS = 8  # palette entries for grey text on a transparent page
 PAUSE, STEP = 700, 130  # ms
 
@@ -109,10 +110,11 @@ def encode(pictures: list[np.ndarray], walk: list[int], colours: int) -> bytes:
 
 def encode_still(picture: np.ndarray) -> bytes:
     """One RGBA picture (H, W, 4) as a PNG whose palette follows its own colours, smooth to the eye."""
-    opaque = Image.fromarray(picture[picture[..., 3] == 255][None, :, :3])
-    palette = opaque.quantize(256 - INKS, method=Image.Quantize.MEDIANCUT, kmeans=2).getpalette()
-    seen = np.unique(codes_of(picture)[picture[..., 3] == 255])
-    return with_palette([picture], [0], seen, np.array(palette).reshape(-1, 3)[: 256 - INKS])
+    opaque = picture[picture[..., 3] == 255]  # (pixels, 4)
+    free = 256 - INKS - len(SMOOTH)
+    quantized = Image.fromarray(opaque[None, :, :3]).quantize(free, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    colours = np.concatenate([SMOOTH, np.array(quantized.getpalette()).reshape(-1, 3)[:free]])
+    return with_palette([picture], [0], np.unique(codes_of(opaque)), colours)
 
 
 def with_palette(pictures: list[np.ndarray], walk: list[int], seen: np.ndarray, colours: np.ndarray) -> bytes:
