@@ -12,7 +12,7 @@ from PIL import Image
 from flowlib import Compose, Flow
 from flowlib.bases import StandardNormal
 from flowlib.transforms import LeakyReLU, Planar, Radial
-from flowlib.viz import Point, Slider, area_stays_one, density, explore, filmstrip, samples, warped_grid
+from flowlib.viz import Picture, Point, Slider, area_stays_one, density, explore, filmstrip, samples, warped_grid
 from flowlib.viz.frozen import LIMIT, there_and_back
 
 NORMAL = StandardNormal(2)
@@ -128,3 +128,9 @@ def test_two_panels_and_stages_stay_small(options):
 def test_the_walk_starts_now_and_comes_back():
     assert there_and_back(1, 4, 1) == [1, 2, 3, 2, 1, 0]
     assert there_and_back(0, 1, 1) == [0]
+
+
+def test_a_bare_matplotlib_figure_becomes_a_picture() -> None:
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([0, 1], [0, 1])
+    assert Picture(figure, "a line").png().startswith(b"\x89PNG")

@@ -241,7 +241,7 @@ function render({model, el}) {
       item.spec = spec;
       if (!item.held && head.hand >= item.sent) item.local = null;
     }
-    words(); paint();
+    paint(); words();   // in this order: paint reads the layout before words changes it
     clearTimeout(timer);
     if (head.coarse) { const id = head.id; timer = setTimeout(() => { model.set("rest", id); model.save_changes(); }, 200); }
   }

@@ -24,6 +24,7 @@ WIDTH = 410  # px, of a single panel
 COUNT = 9  # distinct pictures
 NAMED = np.array([rgb(code) for code in COLOURS.values()], dtype=np.uint8)
 KEPT = np.concatenate([TABLES["base"][::32], TABLES["data"][::32], TABLES["diverging"], NAMED])  # always in the palette
+SMOOTH = np.concatenate([TABLES["base"][::5], TABLES["data"][::5]])  # for one picture: densities without steps
 INKS = 8  # palette entries for grey text on a transparent page
 PAUSE, STEP = 700, 130  # ms
 
@@ -95,13 +96,33 @@ def rgb_of(codes: np.ndarray) -> np.ndarray:
     return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1)
 
 
+def fits_palette(picture: np.ndarray) -> bool:
+    """Whether all that is translucent in an RGBA picture (H, W, 4) is the grey of text, as `encode` takes it to be."""
+    translucent = (picture[..., 3] > 0) & (picture[..., 3] < 255)
+    return bool((np.abs(picture[translucent][:, :3].astype(int) - np.array(rgb(INK))) < 24).all())
+
+
 def encode(pictures: list[np.ndarray], walk: list[int], colours: int) -> bytes:
-    """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG with a palette.
+    """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG of few colours."""
+    seen, kept = palette_of(pictures, colours)
+    return with_palette(pictures, walk, seen, rgb_of(kept))
+
+
+def encode_still(picture: np.ndarray) -> bytes:
+    """One RGBA picture (H, W, 4) as a PNG whose palette follows its own colours, smooth to the eye."""
+    opaque = picture[picture[..., 3] == 255]  # (pixels, 4)
+    free = 256 - INKS - len(SMOOTH)
+    quantized = Image.fromarray(opaque[None, :, :3]).quantize(free, method=Image.Quantize.MEDIANCUT, kmeans=2)
+    colours = np.concatenate([SMOOTH, np.array(quantized.getpalette()).reshape(-1, 3)[:free]])
+    return with_palette([picture], [0], np.unique(codes_of(opaque)), colours)
+
+
+def with_palette(pictures: list[np.ndarray], walk: list[int], seen: np.ndarray, colours: np.ndarray) -> bytes:
+    """The pictures as PNG, each of the `seen` colours replaced by the nearest of `colours` (n, 3).
 
     The first INKS entries are grey text of growing opacity on the transparent page, the others the pictures' colours.
     """
-    seen, kept = palette_of(pictures, colours)
-    table = rgb_of(kept).astype(np.float32)
+    table = colours.astype(np.float32)
     nearest = np.concatenate(
         [
             ((rgb_of(part)[:, None] - table) ** 2).sum(-1).argmin(1)

@@ -1,0 +1,39 @@
+"""A course notebook in a headless browser, all cells run; a failed test leaves a picture under failures/."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page
+
+from tools.lab import ROOT, Server, find_browser, open_notebook, open_page, run_all
+
+PAGE = pytest.StashKey[Page]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if find_browser() is None:
+        for item in items:
+            if "page" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.skip(reason="no Chromium or Chrome found on this machine"))
+
+
+@pytest.fixture(scope="module")
+def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page of the notebook that the test is parametrized with (indirectly), after all of its cells ran."""
+    with Server(ROOT / "notebooks") as server, open_page() as page:
+        request.session.stash[PAGE] = page
+        open_notebook(page, server, f"{request.param}.ipynb")
+        run_all(page)
+        yield page
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    page = item.session.stash.get(PAGE, None)
+    if report.failed and page and not page.is_closed():
+        folder = item.config.rootpath / "failures"
+        folder.mkdir(exist_ok=True)
+        page.screenshot(path=folder / f"{item.name}.png")
+        report.sections.append(("picture", f"failures/{item.name}.png"))
+    return report

@@ -1,0 +1,83 @@
+"""The explorers of an open notebook page, moved as a hand would and judged by the pixels of their canvas."""
+
+from dataclasses import dataclass
+
+from playwright.sync_api import ElementHandle, Page
+
+QUIET, TIMEOUT = 700, 20_000  # ms without a new picture that count as rest; the wait for a picture that must come
+
+# The picture once it is unlike `unlike` (if given) and has not changed for `quiet` ms: a hash of all pixels.
+SETTLED = """async (canvas, [unlike, quiet, timeout]) => {
+    const hash = () => {
+        const pixels = new Uint32Array(
+            canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+        let value = 2166136261;
+        for (const pixel of pixels) value = Math.imul(value ^ pixel, 16777619);
+        return String(value >>> 0);
+    };
+    const start = performance.now();
+    let last = hash(), since = start;
+    while (performance.now() - start < timeout) {
+        await new Promise(next => setTimeout(next, 40));
+        const now = hash();
+        if (now !== last) { last = now; since = performance.now(); }
+        if (last !== unlike && performance.now() - since > quiet) break;
+    }
+    return last;
+}"""
+
+
+@dataclass
+class Handle:
+    """A slider of ipywidgets or a handle in the picture: both are focusable and speak ARIA."""
+
+    page: Page
+    element: ElementHandle
+
+    @property
+    def value(self) -> str:
+        return self.element.get_attribute("aria-valuetext") or self.element.get_attribute("aria-valuenow")
+
+    @property
+    def directions(self) -> tuple[str, str]:
+        """The arrow key with more room ahead, and the one that goes back."""
+        low, now, high = (float(self.element.get_attribute(f"aria-value{name}")) for name in ("min", "now", "max"))
+        return ("ArrowRight", "ArrowLeft") if high - now >= now - low else ("ArrowLeft", "ArrowRight")
+
+    def press(self, key: str, times: int = 1) -> None:
+        """Key presses as fast as they go: nothing waits for the picture."""
+        self.element.focus()
+        for _ in range(times):
+            self.page.keyboard.press(key)
+
+    def drag(self, dx: float, dy: float) -> None:
+        self.element.scroll_into_view_if_needed()
+        box = self.element.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + dx, y + dy, steps=12)
+        self.page.mouse.up()
+
+
+class Explorer:
+    """One output of the notebook that holds an explorer's canvas."""
+
+    def __init__(self, page: Page, output: ElementHandle):
+        self.page, self.output = page, output
+        self.canvas = output.query_selector(".fl-view canvas")
+        self.name = self.canvas.get_attribute("aria-label")
+        # noUiSlider marks its disabled sliders so; a slider in a hidden box cannot be moved by a reader either
+        sliders = output.query_selector_all(".noUi-target:not([disabled]) .noUi-handle")
+        self.sliders = [Handle(page, element) for element in sliders if element.is_visible()]
+        self.handles = [Handle(page, element) for element in output.query_selector_all(".fl-knob")]
+
+    def picture(self, unlike: str | None = None) -> str:
+        """A hash of the picture at rest; with `unlike`, of the next one that is at rest."""
+        return self.canvas.evaluate(SETTLED, [unlike, QUIET, TIMEOUT])
+
+
+def explorers(page: Page) -> list[Explorer]:
+    page.wait_for_selector(".fl-view canvas")
+    outputs = page.query_selector_all(".jp-OutputArea-output:has(.fl-view canvas)")
+    return [Explorer(page, output) for output in outputs]
