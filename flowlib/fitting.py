@@ -139,7 +139,7 @@ def fit_energy(
     Args:
         flow: what is trained, in place.
         energy: U, x (n, D) -> (n,), made of torch operations. Its `log_z`, where known, gives the floor −log Z.
-        steps, batch, lr, clip, snapshots, seed: as in `fit`.
+        steps, batch, lr, clip, snapshots, seed: as in `fit`. Planar flows, with few parameters, bear lr = 0.02 to 0.05.
         anneal: weigh U with β = 0.01 at the start, growing to 1 by the middle of the fit, so that samples see all modes
             before they settle (Rezende and Mohamed 2015, section 6.1). Recorded losses are those of β = 1.
 

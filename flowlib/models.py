@@ -100,8 +100,8 @@ def spline_flow(
     dim: int = 2,
     layers: int = 4,
     hidden: Sequence[int] = HIDDEN,
-    bins: int = 8,
-    bound: float = 3.0,
+    bins: int = 16,
+    bound: float = 5.0,
     context_dim: int = 0,
     base: Base | None = None,
 ) -> Flow:
@@ -127,8 +127,8 @@ def spline_maf(
     dim: int = 2,
     layers: int = 3,
     hidden: Sequence[int] = HIDDEN,
-    bins: int = 8,
-    bound: float = 3.0,
+    bins: int = 16,
+    bound: float = 5.0,
     context_dim: int = 0,
     base: Base | None = None,
 ) -> Flow:

@@ -3,6 +3,7 @@
 
 import math
 import pickle
+import time
 
 import pytest
 import torch
@@ -257,7 +258,13 @@ def test_no_bar_where_nobody_looks(capsys) -> None:
 def test_the_bar_shows_loss_floor_and_time_left(capsys, monkeypatch) -> None:
     pytest.importorskip("tqdm")
     monkeypatch.setattr(descent, "watched", lambda: True)
-    fit(small(), Moved(), steps=40)
+
+    class Slow(Bowl):
+        def __call__(self, x: Tensor) -> Tensor:
+            time.sleep(0.005)  # tqdm draws ten times a second at most
+            return super().__call__(x)
+
+    fit_energy(small(), Slow(), steps=40)
     shown = capsys.readouterr().err
     assert "loss" in shown and "= floor + " in shown and "left" in shown and "of 40" in shown
 
