@@ -1,16 +1,21 @@
 """Pictures and explorers: everything that is drawn in the course.
 
 `explore` makes a live picture of a flow in one line, `Explorer` of anything; `density`, `warped_grid`, `samples`,
-`area_stays_one` and `filmstrip` are still pictures. A Scene of Panels of layers says what is to be seen; the canvas and
-matplotlib paint it.
+`area_stays_one` and `filmstrip` are still pictures. `scrub_training` and `scrub_layers` go through a fit and through a
+flow, step by step. A Scene of Panels of layers says what is to be seen; the canvas and matplotlib paint it.
 """
 
 from flowlib.viz.controls import Arrow, Choice, Mark, Point, Slider
 from flowlib.viz.explore import explore
 from flowlib.viz.explorer import Explorer
+from flowlib.viz.given import given
+from flowlib.viz.knots import drag_knots
+from flowlib.viz.layers import scrub_layers
 from flowlib.viz.pictures import Picture, area_stays_one, density, filmstrip, samples, warped_grid
 from flowlib.viz.scene import Area, Dots, Heat, Label, Lines, Panel, Polygon, Scene, Vector, density_key, det_key
+from flowlib.viz.snapshots import scrub_training
 from flowlib.viz.theme import style
+from flowlib.viz.training import losses
 
 __all__ = [
     "Area",
@@ -33,9 +38,14 @@ __all__ = [
     "density",
     "density_key",
     "det_key",
+    "drag_knots",
     "explore",
     "filmstrip",
+    "given",
+    "losses",
     "samples",
+    "scrub_layers",
+    "scrub_training",
     "style",
     "warped_grid",
 ]

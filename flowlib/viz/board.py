@@ -75,7 +75,12 @@ class Board:
         for part, value in control.split(name, at if isinstance(control, Handle) else at[0]).items():
             w = self.widgets[part]
             out[part] = min(w.max, max(w.min, round(w.min + round((value - w.min) / w.step) * w.step, 10)))
-        return out
+        return out | control.confine(name, self.read() | out)
+
+    def confine(self, part: str) -> dict[str, Any]:
+        """What must be put back after the slider `part` has moved."""
+        owner = next((n for n, c in self.controls.items() if part == n or part in (f"{n}_1", f"{n}_2")), None)
+        return {} if owner is None else self.controls[owner].confine(owner, self.read())
 
     def handles(self) -> list[dict]:
         """Each handle as the canvas needs it."""

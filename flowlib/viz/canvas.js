@@ -239,7 +239,7 @@ function render({model, el}) {
     for (const spec of head.handles) {
       const item = knobs.get(spec.name) || makeKnob(spec);
       item.spec = spec;
-      if (!item.held && head.hand >= item.sent) item.local = null;
+      if (head.hand >= item.sent) item.local = null;   // Python may have put it elsewhere: on a step, or short of a neighbour
     }
     paint(); words();   // in this order: paint reads the layout before words changes it
     clearTimeout(timer);

@@ -77,6 +77,10 @@ class Control:
         """The parameter's value as one value for each widget."""
         return {name: value}
 
+    def confine(self, name: str, read: dict[str, Any]) -> dict[str, Any]:
+        """What the hand may not do: given all widgets' values, those of its own that must be others."""
+        return {}
+
 
 def _float_slider(text: str, value: float, low: float, high: float, step: float) -> ipywidgets.FloatSlider:
     digits = min(4, max(0, -math.floor(math.log10(step) + 1e-9)))

@@ -90,21 +90,26 @@ class Explorer:
     def set(self, **values: Any) -> None:
         """Set several controls at once and draw one frame."""
         with self._lock:
-            read = self.board.merge(values)
-            self._quiet = True
-            try:
-                self.board.put(read)
-            finally:
-                self._quiet = False
+            self._put(self.board.merge(values))
             self._show()
+
+    def _put(self, read: dict[str, Any]) -> None:
+        """Move sliders without drawing."""
+        self._quiet = True
+        try:
+            self.board.put(read)
+        finally:
+            self._quiet = False
 
     # ---- the live picture -------------------------------------------------------------------------------------------
     def _build_box(self) -> ipywidgets.Box:
         reset = ipywidgets.Button(description="reset", icon="undo", layout={"width": "auto"})
         reset.tooltip = "all sliders back to the start"
         reset.on_click(lambda _: self.set(**self._start))
-        for widget in (*self.sliders.values(), *self.toggles.values()):
-            widget.observe(lambda _: self._quiet or self._show(), names="value")
+        for name, widget in self.sliders.items():
+            widget.observe(lambda _, name=name: self._quiet or self._slider_moved(name), names="value")
+        for button in self.toggles.values():
+            button.observe(lambda _: self._show(), names="value")
         self.canvas.observe(self._hand_moved, names="hand")
         self.canvas.observe(lambda _: self._show_readout(), names="pointer")
         self.canvas.observe(self._rested, names="rest")
@@ -164,6 +169,11 @@ class Explorer:
         """The hand has stopped at the frame of this number: draw it fine, unless a newer one is there."""
         if self._coarse and change["new"] == self._count:
             self._show(fine=True)
+
+    def _slider_moved(self, name: str) -> None:
+        with self._lock:
+            self._put(self.board.confine(name))
+            self._show()
 
     def _hand_moved(self, change: dict) -> None:
         """The hand has put a handle somewhere: set its sliders and draw one frame."""

@@ -99,10 +99,11 @@ class Plane:
         numbers = [("mass of the density", f"{mass(flow, self.box, MASS_PIXELS if fine else MASS_PIXELS // 2):.3f}")]
         return Scene(panels, numbers, keys=keys)
 
-    def data_panel(self, flow: Flow, n: int, title: str = "") -> Panel:
-        """The data density on n x n pixels with the warped grid and the samples."""
+    def data_panel(self, flow: Flow, n: int, title: str = "", density: Tensor | None = None) -> Panel:
+        """The data density on n x n pixels (or as given) with the warped grid and the samples."""
         self._use(flow.base)
-        density = flow.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()  # (n, n)
+        if density is None:
+            density = flow.log_prob(pixels(self.xlim, self.ylim, n)[0]).exp()  # (n, n)
         grid, log_det = flow.transform(self.grid)
         layers = [
             Heat(density, "data", scale=self.scale, toggle="density"),
