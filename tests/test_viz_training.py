@@ -20,7 +20,7 @@ from flowlib.viz.painted import painted
 from flowlib.viz.plane import pixels
 
 MOONS = toy.two_moons()
-SIDE = (-MOONS.window, MOONS.window)
+SIDE = (-3.0, 3.0)
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,10 @@ def test_frozen_picture_probe_and_words_of_training(fitted):
     flow, history = fitted
     explorer = scrub_training(flow, history, MOONS)
     assert 10_000 < len(explorer.png()) < 400_000
-    assert explorer.probe({"state": 2}, 1, 30.0, 0.0).startswith("step 30: held-out loss")
-    assert "|det J|" in explorer.probe({"state": 2}, 0, 0.1, 0.2)
+    explorer.canvas.pointer = [1, 30.0, 0.0]
+    assert explorer.canvas.readout.startswith("step 30: held-out loss")
+    explorer.canvas.pointer = [0, 0.1, 0.2]
+    assert "|det J|" in explorer.canvas.readout
     assert repr(explorer).endswith("Controls: state = 4 (0 to 4).")
 
 

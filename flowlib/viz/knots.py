@@ -140,7 +140,7 @@ def drag_knots(
 def start_of(bins: int, bound: float, knots: Sequence[tuple[float, float]] | None) -> list[tuple[float, float]]:
     """The inner knots at the start, on the steps of their sliders; by default a wave round the diagonal."""
     if knots is None:
-        places = [(bound * (2 * k / bins - 1), 0.7 * bound / bins * (-1) ** k) for k in range(1, bins)]
+        places = [(bound * (2 * k / bins - 1), 0.5 * bound / bins * (-1) ** k) for k in range(1, bins)]
         knots = [(round(z / STEP) * STEP, round((z + up) / STEP) * STEP) for z, up in places]
     knots = [(round(float(z), 10), round(float(x), 10)) for z, x in knots]
     chain = [(-bound, -bound), *knots, (bound, bound)]
@@ -183,7 +183,7 @@ def function_panel(z: Tensor, x: Tensor, log_slope: Tensor, knots: Tensor, bound
     """x = f(z) coloured by its slope, the box, the diagonal, and a short tangent through each knot."""
     view = 1.25 * bound
     k_z, k_x, slope = knots
-    reach = 0.16 * bound / (1.0 + slope.square()).sqrt()
+    reach = 0.24 * bound / (1.0 + slope.square()).sqrt()
     tangent = torch.stack([torch.stack([k_z + s * reach, k_x + s * reach * slope], -1) for s in (-1, 1)], 1)
     corners = [[-bound, -bound], [bound, -bound], [bound, bound], [-bound, bound], [-bound, -bound]]
     layers = [

@@ -18,10 +18,9 @@ from flowlib.viz.painted import density_on
 from flowlib.viz.pictures import check_dim
 from flowlib.viz.plane import Plane
 from flowlib.viz.scene import Dots, Heat, Lines, Panel, Scene, density_key, det_key
-from flowlib.viz.snapshots import points_of, window_of
+from flowlib.viz.snapshots import DIM, FROM_BASE, FROM_DATA, points_of, window_of
 
-DOTS = {"generate": "#f9c775", "normalize": "#8fc5f7"}  # pale amber and pale blue: whence the points come
-DIM = 3.0  # the density is drawn that much darker than elsewhere, so that coloured points stand out
+DOTS = {"generate": FROM_BASE, "normalize": FROM_DATA}
 
 
 def scrub_layers(
@@ -46,7 +45,7 @@ def scrub_layers(
     Args:
         flow: on the plane; its transform a Compose or a PlanarStack.
         data: points (n, 2), or what samples them, for "normalize" (default: samples of the flow).
-        window: as in `explore`; data with a `window` of their own bring it.
+        window: as in `explore`; by default 4, more if the data need it.
         context: for a conditional flow, the condition at which it is shown.
         samples, resolution: number of points; pixels a side of the density.
         paths: number of points whose way through the layers is drawn.
@@ -64,7 +63,7 @@ def scrub_layers(
     if context is not None:
         told = torch.as_tensor(context, dtype=torch.get_default_dtype()).reshape(-1)
         layers = [Given(layer, told) for layer in layers]
-    plane = Plane(flow.base, window_of(window, data), resolution, samples)
+    plane = Plane(flow.base, window_of(window, data, 4.0), resolution, samples)
     with evaluating():
         grid = list(Compose(layers).trace(plane.grid))
         ring = states(layers, on_ring(plane.z, paths))

@@ -23,6 +23,8 @@ from flowlib.viz.training import smooth
 
 VERTICES = 400  # of the curve of training losses, at most
 DATA_POINTS = 1000
+FROM_BASE, FROM_DATA = "#f9c775", "#8fc5f7"  # points by where they come from: pale amber, pale blue
+DIM = 3.0  # the density is drawn that much darker than in other pictures, so that coloured points stand out
 
 
 def scrub_training(
@@ -46,8 +48,8 @@ def scrub_training(
     Args:
         flow: the fitted flow, on the plane.
         history: what `fit(flow, ..., snapshots=20)` returned.
-        data: points (n, 2), or what samples them (`toy.two_moons()`, `energies.u1`), drawn under the picture.
-        window: as in `explore`; data with a `window` of their own bring it.
+        data: points (n, 2), or what samples them (`toy.two_moons()`, `energies.u1`): blue under amber samples.
+        window: as in `explore`; by default as the data need it.
         context: for a conditional flow, the condition at which it is shown.
         samples, resolution: number of points; pixels a side of the density.
         title, alt, stages: as in `explore`.
@@ -63,7 +65,7 @@ def scrub_training(
     steps, points = sorted(history.snapshots), points_of(data)
     flow = copy.deepcopy(flow).eval()
     shown = flow if context is None else given(flow, context)
-    plane = Plane(flow.base, window_of(window, data), resolution, samples)
+    plane = Plane(flow.base, window_of(window, data, 3.0), resolution, samples)
     curves, finished = LossCurves(history), {}
 
     def flow_at(state: int) -> Flow:
@@ -76,9 +78,13 @@ def scrub_training(
             return finished[state]
         flow, n = flow_at(state), resolution if fine else max(2, resolution // 2)
         panel = plane.data_panel(flow, n, density=density_on(flow, plane.xlim, plane.ylim, n))
-        if points is not None:
-            heat, *over = panel.layers
-            panel.layers = [heat, Dots(points, "muted", size=1.1, alpha=0.75, toggle="data"), *over]
+        heat, grid, dots = panel.layers
+        panel.layers = [
+            replace(heat, scale=DIM * plane.scale),
+            *([] if points is None else [Dots(points, FROM_DATA, size=1.3, alpha=0.9, toggle="data")]),
+            replace(grid, alpha=0.5),
+            replace(dots, color=FROM_BASE, size=1.5, alpha=0.9),
+        ]
         if fine:
             finished[state] = panel
         return panel
@@ -91,7 +97,7 @@ def scrub_training(
         numbers = [("held-out loss", nats(curves.at(step)))]
         if history.floor is not None:
             numbers.append(("above the floor", nats(curves.at(step) - history.floor)))
-        keys = [density_key("data", plane.scale, "p(x)"), det_key()]
+        keys = [density_key("data", DIM * plane.scale, "p(x)"), det_key()]
         return Scene([panel, curves.panel(step)], numbers, keys=keys)
 
     def probe(values: dict[str, Any], panel: int, x: float, y: float) -> str:
@@ -183,6 +189,6 @@ def points_of(data: Any) -> Tensor | None:
     return None if points is None else points[:DATA_POINTS].detach()
 
 
-def window_of(window: float | tuple | None, data: Any) -> float | tuple:
-    """The wanted window, else the one that the data bring, else 4."""
-    return window if window is not None else getattr(data, "window", 4.0)
+def window_of(window: float | tuple | None, data: Any, least: float) -> float | tuple:
+    """The wanted window, else the one that the data bring, but so wide that the base fits in."""
+    return window if window is not None else max(least, getattr(data, "window", 4.0))
