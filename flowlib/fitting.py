@@ -67,7 +67,7 @@ def fit(
         clip: gradients longer than this are cut to it.
         snapshots: how many states of the flow to record for scrubbing.
         seed: of the split and the batches.
-        compile: let torch compile the loss first: a minute of waiting, then faster steps.
+        compile: let torch compile the loss first: some ten seconds of waiting, then faster steps.
 
     >>> from flowlib.models import real_nvp
     >>> history = fit(real_nvp(layers=2), torch.randn(200, 2), steps=3)
