@@ -235,11 +235,11 @@ def test_the_curve_goes_through_the_knots():
 def test_a_knot_cannot_pass_its_neighbours():
     explorer = drag_knots(bins=3, knots=[(-1.0, -1.0), (1.0, 1.0)])
     explorer.canvas.hand = {"name": "p1", "at": [2.5, 2.5], "count": 1}
-    assert explorer.sliders["p1_1"].value == pytest.approx(0.9) and explorer.sliders["p1_2"].value == pytest.approx(0.9)
+    assert explorer.sliders["p1_1"].value == pytest.approx(0.8) and explorer.sliders["p1_2"].value == pytest.approx(0.8)
     explorer.sliders["p2_1"].value = -3.0
     assert explorer.sliders["p2_1"].value == pytest.approx(1.0) and explorer.error is None
     explorer.canvas.hand = {"name": "p2", "at": [9.0, -9.0], "count": 2}
-    assert explorer.sliders["p2_1"].value == pytest.approx(2.9) and explorer.sliders["p2_2"].value == pytest.approx(1.0)
+    assert explorer.sliders["p2_1"].value == pytest.approx(2.8) and explorer.sliders["p2_2"].value == pytest.approx(1.0)
 
 
 def test_knots_out_of_order_are_drawn_in_order():

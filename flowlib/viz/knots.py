@@ -20,7 +20,7 @@ from flowlib.viz.line import area
 from flowlib.viz.scene import Area, Dots, Label, Lines, Panel, Scene, det_key
 
 STEP = 0.05  # of the sliders
-GAP = 0.1  # the least distance between two neighbouring knots, in both directions
+GAP = 0.2  # the least distance between two neighbouring knots, in both directions
 VERTICES = 301
 
 

@@ -22,7 +22,7 @@ from flowlib.viz.scene import Dots, Label, Layer, Lines, Panel, Scene, density_k
 from flowlib.viz.training import smooth
 
 VERTICES = 400  # of the curve of training losses, at most
-DATA_POINTS = 1000
+DATA_POINTS = 500
 FROM_BASE, FROM_DATA = "#f9c775", "#8fc5f7"  # points by where they come from: pale amber, pale blue
 DIM = 3.0  # the density is drawn that much darker than in other pictures, so that coloured points stand out
 
@@ -81,7 +81,7 @@ def scrub_training(
         heat, grid, dots = panel.layers
         panel.layers = [
             replace(heat, scale=DIM * plane.scale),
-            *([] if points is None else [Dots(points, FROM_DATA, size=1.3, alpha=0.9, toggle="data")]),
+            *([] if points is None else [Dots(points, FROM_DATA, size=1.2, alpha=0.9, toggle="data")]),
             replace(grid, alpha=0.5),
             replace(dots, color=FROM_BASE, size=1.5, alpha=0.9),
         ]
@@ -156,7 +156,7 @@ class LossCurves:
             Dots([[step, at]], "light", size=5.0, alpha=1.0),
         ]
         layers = [*self.layers, *mark]
-        return Panel(self.xlim, self.ylim, "loss in nats", layers, equal=False, xlabel="step", height=300)
+        return Panel(self.xlim, self.ylim, "loss in nats", layers, equal=False, xlabel="step", height=340)
 
 
 def nats(value: float) -> str:
