@@ -12,7 +12,7 @@ from flowlib.history import History
 from flowlib.laws import RationalQuadratic
 from flowlib.models import maf, nice, planar_flow, real_nvp
 from flowlib.transforms import Planar, PlanarStack
-from flowlib.viz import Picture, drag_knots, given, losses, scrub_layers, scrub_training
+from flowlib.viz import Dots, Picture, drag_knots, given, losses, scrub_layers, scrub_training
 from flowlib.viz.canvas import unpack
 from flowlib.viz.evaluate import evaluating
 from flowlib.viz.knots import params_from_knots
@@ -89,6 +89,23 @@ def test_a_fine_picture_is_kept(fitted):
     explorer = scrub_training(flow, history, resolution=40)
     fine = explorer.scene_at(state=1).panels[0].layers[0].values
     assert explorer.draw({"state": 1}, False).panels[0].layers[0].values is fine
+
+
+def test_a_dear_flow_is_coarse_while_the_hand_moves_and_fine_when_it_rests(fitted):
+    explorer = scrub_training(*fitted, resolution=40)
+    explorer._cost = 1.0
+    explorer.sliders["state"].value = 1
+    moving = unpack(explorer.canvas.frame)
+    assert moving["coarse"] and moving["panels"][0]["layers"][0]["levels"].shape == (20, 20)
+    explorer.canvas.rest = moving["id"]
+    resting = unpack(explorer.canvas.frame)
+    assert not resting["coarse"] and resting["panels"][0]["layers"][0]["levels"].shape == (40, 40)
+
+
+def test_the_best_step_is_marked(fitted):
+    history = fitted[1]
+    dots = [layer for layer in scrub_training(*fitted, resolution=20).scene.panels[1].layers if isinstance(layer, Dots)]
+    assert any(np.allclose(dot.points, [[history.best_step, history.best]]) for dot in dots if len(dot.points) == 1)
 
 
 def test_frozen_picture_probe_and_words_of_training(fitted):

@@ -63,6 +63,7 @@ def scrub_training(
     check_dim(flow, 2, "scrub_training")
     check_history(history)
     steps, points = sorted(history.snapshots), points_of(data)
+    total = max(steps[-1], len(history.losses))
     flow = copy.deepcopy(flow).eval()
     shown = flow if context is None else given(flow, context)
     plane = Plane(flow.base, window_of(window, data, 3.0), resolution, samples)
@@ -92,7 +93,7 @@ def scrub_training(
     def draw(values: dict[str, Any], fine: bool) -> Scene:
         state = values["state"]
         step = steps[state]
-        words = f"{title + ', ' if title else 'the flow '}after {step} of {steps[-1]} steps"
+        words = f"{title + ', ' if title else 'the flow '}after {step} of {total} steps"
         panel = replace(panel_at(state, fine), title=words)
         numbers = [("held-out loss", nats(curves.at(step)))]
         if history.floor is not None:
@@ -136,8 +137,9 @@ class LossCurves:
             Lines(np.stack([at[some], mean[some]], -1)[None], color="data", width=1.2, alpha=0.8),
             Lines(held[None], color="base", width=1.6),
             Dots(held, "base", size=2.2, alpha=1.0),
+            Dots([[history.best_step, history.best]], "base", size=5.0, alpha=1.0),
             Label(end, y1 - line, "training", "data", align="right"),
-            Label(end, y1 - 2 * line, "held out", "base", align="right"),
+            Label(end, y1 - 2 * line, "held out, ● the best", "base", align="right"),
         ]
         if history.floor is not None:
             self.layers += [
@@ -153,7 +155,7 @@ class LossCurves:
         at = min(self.at(step), self.ylim[1])  # an untrained flow may be far above the picture
         mark = [
             Lines([[[step, self.ylim[0]], [step, self.ylim[1]]]], color="light", width=1.2, alpha=0.8),
-            Dots([[step, at]], "light", size=5.0, alpha=1.0),
+            Dots([[step, at]], "light", size=4.0, alpha=1.0),
         ]
         layers = [*self.layers, *mark]
         return Panel(self.xlim, self.ylim, "loss in nats", layers, equal=False, xlabel="step", height=340)
