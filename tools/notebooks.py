@@ -95,8 +95,13 @@ def run(path: Path, fresh: bool) -> None:
     start, before = time.perf_counter(), path.read_text(encoding="utf-8")
     old = {cell.id: cell for cell in nbformat.reads(before, as_version=4).cells}
     book = nbformat.reads(before, as_version=4)
-    client = NotebookClient(book, timeout=TIMEOUT, kernel_name="python3", coalesce_streams=True,
-                            resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(
+        book,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
     try:
         client.execute()
     except CellExecutionError as error:
