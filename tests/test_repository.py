@@ -67,7 +67,7 @@ def test_no_file_names_a_machine_or_a_registry():
 
 def test_sources_stay_short():
     for path in tracked():
-        if path.suffix in {".py", ".js"}:
+        if path.suffix in {".py", ".js"} and not path.is_relative_to(ROOT / "tests"):
             lines = len(path.read_text(encoding="utf-8").splitlines())
             assert lines <= 300, f"{path.relative_to(ROOT)} has {lines} lines; at most 300"
 
