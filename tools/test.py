@@ -37,7 +37,7 @@ def run(name: str, arguments: list[str]) -> Result:
     start = time.monotonic()
     with TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", "-rs", f"--junitxml={report}", *arguments]
         code = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT).returncode
         suites = ElementTree.parse(report).getroot() if report.exists() else []
         total, failures, errors, skipped = (
