@@ -1,7 +1,7 @@
 """The server config of `make lab`: small answers of the kernel leave at once, no news prompt, the course opens first.
 
-Jupyter Server leaves Nagle's algorithm on for the websocket to the browser: while a slider is dragged, each small answer
-may wait 40 ms for the acknowledgement of the one before. Switched off, the picture follows the hand more closely.
+Jupyter Server leaves Nagle's algorithm on for the websocket to the browser: while a slider is dragged, each small
+answer may wait 40 ms for the acknowledgement of the one before. Switched off, the picture follows the hand closely.
 """
 
 from pathlib import Path

@@ -26,9 +26,20 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVER_CONFIG = ROOT / "lab" / "jupyter_server_config.py"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
-         "--disable-quic", "--disable-background-networking", "--disable-component-update",
-         "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--hide-scrollbars"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-background-timer-throttling",
+    "--disable-renderer-backgrounding",
+    "--hide-scrollbars",
+]
 
 
 def find_browser() -> str | None:
@@ -38,6 +49,21 @@ def find_browser() -> str | None:
     if not chosen and MAC_CHROME.exists():
         found.append(str(MAC_CHROME))
     return next(filter(None, found), None)
+
+
+def own_environment(folder: Path) -> dict[str, str]:
+    """The environment of a JupyterLab that reads and writes its settings under `folder` and none of the user's."""
+    foreign = ("VIRTUAL_ENV", "PYTHONHOME", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH", "MPLBACKEND")
+    env = {key: value for key, value in os.environ.items() if key not in foreign}
+    own = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "run",
+        "IPYTHONDIR": "ipython",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "spaces",
+    }
+    return env | {key: str(folder / name) for key, name in own.items()}
 
 
 class Server:
@@ -65,14 +91,23 @@ class Server:
         if config:
             options.insert(0, f"--config={config}")
         with open(self.folder / "lab.log", "w") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], stdout=log, stderr=log,
-                                            env=self._environment(), cwd=root, start_new_session=True)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", *options],
+                stdout=log,
+                stderr=log,
+                env=own_environment(self.folder),
+                cwd=root,
+                start_new_session=True,
+            )
         self._wait(timeout)
 
     def _write_settings(self, theme: str) -> None:
         extension = {
-            "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False,
-                                                "doNotDisturbMode": True},
+            "apputils-extension/notification": {
+                "fetchNews": "false",
+                "checkForUpdates": False,
+                "doNotDisturbMode": True,
+            },
             "apputils-extension/themes": {"theme": f"JupyterLab {theme.capitalize()}"},
             "docmanager-extension/plugin": {"autosave": False},
             "notebook-extension/tracker": {"windowingMode": "none"},
@@ -81,13 +116,6 @@ class Server:
             path = self.folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
-
-    def _environment(self) -> dict[str, str]:
-        foreign = ("VIRTUAL_ENV", "PYTHONHOME", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH", "MPLBACKEND")
-        env = {key: value for key, value in os.environ.items() if key not in foreign}
-        own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "run",
-               "IPYTHONDIR": "ipython", "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "spaces"}
-        return env | {key: str(self.folder / name) for key, name in own.items()}
 
     def _wait(self, timeout: float) -> None:
         end = time.monotonic() + timeout
@@ -145,21 +173,27 @@ def open_notebook(page: Page, server: Server, path: str, timeout: float = 90) ->
     limit = timeout * 1000
     page.wait_for_function("() => window.jupyterapp && window.jupyterapp.commands", timeout=limit)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=limit)
-    page.wait_for_function("""() => {
+    page.wait_for_function(
+        """() => {
         const kernel = window.jupyterapp.shell.currentWidget?.context?.sessionContext.session?.kernel;
         const idle = kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
         return idle || document.querySelector('.jp-Dialog');
-    }""", timeout=limit)
+    }""",
+        timeout=limit,
+    )
     if page.query_selector(".jp-Dialog"):
         raise RuntimeError("JupyterLab asks instead of opening the notebook: " + page.inner_text(".jp-Dialog"))
 
 
 def run_all(page: Page, timeout: float = 180) -> None:
     """Runs every cell; an error in a cell (unless it is tagged raises-exception) or in an output is raised here."""
-    page.evaluate("""async limit => {
+    page.evaluate(
+        """async limit => {
         const run = window.jupyterapp.commands.execute('notebook:run-all-cells');
         await Promise.race([run, new Promise((_, fail) => setTimeout(() => fail(new Error('too slow')), limit))]);
-    }""", timeout * 1000)
+    }""",
+        timeout * 1000,
+    )
     page.wait_for_timeout(500)
     errors = page.evaluate("""() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells
         .filter(c => !(c.metadata.tags || []).includes('raises-exception'))

@@ -30,7 +30,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 KEPT = {"tags", "jupyter"}  # of a cell's metadata: nbval's tags, and whether it is folded
-MAX_BYTES, MAX_LINES, TIMEOUT = 2_000_000, 25, 120
+MAX_BYTES, MAX_LINES, MAX_SECONDS, TIMEOUT = 2_000_000, 25, 25, 120
 VARYING = "nbval-ignore-output"
 MACHINE = re.compile(r"(?<![\w./])/(?:home|root|tmp|opt|work|Users|mnt)/[\w.-]+|\b[A-Z]:\\Users\\")
 
@@ -95,8 +95,13 @@ def run(path: Path, fresh: bool) -> None:
     start, before = time.perf_counter(), path.read_text(encoding="utf-8")
     old = {cell.id: cell for cell in nbformat.reads(before, as_version=4).cells}
     book = nbformat.reads(before, as_version=4)
-    client = NotebookClient(book, timeout=TIMEOUT, kernel_name="python3", coalesce_streams=True,
-                            resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(
+        book,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
     try:
         client.execute()
     except CellExecutionError as error:
@@ -113,6 +118,8 @@ def run(path: Path, fresh: bool) -> None:
     if after != before:
         path.write_text(after, encoding="utf-8")
     news = "changed" if after != before else "as it was"
+    if seconds > MAX_SECONDS:
+        news += f"; SLOW: over {MAX_SECONDS} s, kernel start included"
     print(f"{path.stem:32s} {seconds:5.1f} s {len(after.encode()) / 1e6:5.2f} MB   {news}", flush=True)
 
 

@@ -22,7 +22,7 @@ def photograph(page: Page, folder: Path, name: str) -> int:
     for old in folder.glob(f"{name}-[0-9][0-9].png"):
         old.unlink()
     height, seen = page.eval_on_selector(SCROLLER, "e => [e.scrollHeight, e.clientHeight]")
-    step = seen - 80    # some overlap, so that nothing hides at an edge
+    step = seen - 80  # some overlap, so that nothing hides at an edge
     pages = max(1, -(-(height - 80) // step))
     for number in range(pages):
         page.eval_on_selector(SCROLLER, "(e, y) => e.scrollTo(0, y)", number * step)
