@@ -9,7 +9,7 @@ STAMP := .venv/installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks lint bench-sliders
+.PHONY: help lab test test-quick notebooks lint bench bench-sliders
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1@\2/p' Makefile | awk -F@ '{printf "%-20s %s\n", $$1, $$2}'
@@ -20,11 +20,17 @@ lab: $(STAMP) ## open the course in JupyterLab (PORT=8888, BROWSER=no for the ad
 test: $(STAMP) ## all tests: units, battery, doctests, every notebook, the pages in a browser
 	@"$(PY)" -m tools.test
 
+test-quick: $(STAMP) ## what to run between two edits: units and doctests, under two minutes
+	@"$(PY)" -m tools.test --quick
+
 notebooks: $(STAMP) ## run the notebooks again, in order, and store them as the tests expect them
 	@"$(PY)" -m tools.notebooks
 
 lint: $(STAMP) ## ruff over the library, the tools, the tests and the notebooks
 	@"$(PY)" -m ruff check .
+
+bench: $(STAMP) .venv/peers ## training, density and sampling beside other libraries and beside the floor
+	@"$(PY)" -W ignore -m benchmarks.bench_flows
 
 bench-sliders: $(STAMP) ## how fast a picture follows its slider, beside the usual way and the floor
 	@"$(PY)" -m benchmarks.bench_sliders
@@ -40,3 +46,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@"$(PY)" -m pip install --quiet -r requirements.lock
 	@"$(PY)" -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+# The peers of the benchmark alone; what they need beside torch and numpy, the benchmark does not use.
+.venv/peers: $(STAMP) benchmarks/peers.txt
+	@"$(PY)" -m pip install --quiet --no-deps -r benchmarks/peers.txt
+	@touch .venv/peers

@@ -150,8 +150,8 @@ def normflows_real_nvp() -> Peer:
 
 def normflows_nsf() -> Peer:
     """Built from the library's coupling transform, with the plain MLP of the task instead of its residual net."""
-    from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling as Spline
     from normflows.flows.base import Flow as Layer
+    from normflows.flows.neural_spline.coupling import PiecewiseRationalQuadraticCoupling as Spline
 
     class Wrapped(Layer):
         def __init__(self, k: int):

@@ -131,7 +131,8 @@ class RationalQuadratic(Law):
         sides = sides.unflatten(-1, (2, self.bins))  # widths and heights in one pass, (..., d, 2, K)
         upto = (sides - sides.detach().amax(-1, keepdim=True)).exp().cumsum(-1)  # a softmax, summed up
         free = 2.0 * self.bound * (1.0 - self.bins * self.floor)
-        points = torch.addcdiv(self.least, upto[..., :-1], upto[..., -1:], value=free)  # inner knots, (..., d, 2, K − 1)
+        # the inner knots, (..., d, 2, K − 1)
+        points = torch.addcdiv(self.least, upto[..., :-1], upto[..., -1:], value=free)
         slopes = self.floor + softplus(slopes + self.unit)  # (..., d, K − 1)
         inner = torch.cat([points, slopes.unsqueeze(-2)], -2)
         first, last = self.ends.expand(*inner.shape[:-1], 2).split(1, -1)

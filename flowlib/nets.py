@@ -7,11 +7,13 @@ layer of each starts at zero, so that a flow starts as the identity.
 An autoregressive conditioner has two faces that agree exactly:
 
     net(x, context) -> params (..., D, n_params)                            all coordinates in one pass
-    state = net.begin(x, context); params_i, state = net.step(state, i, x_{i-1})    one coordinate at a time, nothing twice
+    state = net.begin(x, context)
+    params_i, state = net.step(state, i, x_{i-1})           one coordinate at a time, nothing twice
 """
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +32,7 @@ class MLP(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, hidden: Sequence[int] = (64, 64)):
         sizes = [check_count("MLP", "inputs", inputs, 0), *check_hidden("MLP", hidden)]
         layers: list[nn.Module] = []
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.ReLU()]
         last = nn.Linear(sizes[-1], check_count("MLP", "outputs", outputs))
         super().__init__(*layers, start_at_zero(last))
@@ -64,7 +66,7 @@ class MADE(nn.Module):
         degrees += [lowest + torch.arange(size) * (dim - lowest) // size for size in check_hidden("MADE", hidden)]
         degrees += [torch.arange(dim).repeat_interleave(n_params)]  # one below the coordinate they speak about
         self.layers = nn.ModuleList()
-        for k, (before, after) in enumerate(zip(degrees[:-1], degrees[1:], strict=True)):
+        for k, (before, after) in enumerate(pairwise(degrees)):
             self.layers.append(nn.Linear(len(before), len(after)))
             self.register_buffer(f"mask_{k}", (after[:, None] >= before[None, :]).float(), persistent=False)
         start_at_zero(self.layers[-1])
@@ -92,7 +94,7 @@ class MADE(nn.Module):
         return heard
 
     def step(self, heard: list[Tensor], i: int, previous: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """The parameters of coordinate i (..., n_params) once x_{i−1} (...) is known; what speaks, speaks to all the rest."""
+        """The parameters of coordinate i (..., n_params) once x_{i−1} (...) is known; it speaks to all the rest."""
         heard, last = list(heard), len(self.layers) - 1
         if i > 0:
             column = self.context_dim + i - 1
@@ -123,8 +125,8 @@ class CausalTransformer(nn.Module):
         heads, depth: attention heads; blocks.
         context_dim: size of the context that every token may see.
 
-    Paper: Vaswani et al. (2017); as a flow, Patacchiola et al. (2024), Transformer neural autoregressive flows, and Zhai et
-    al. (2024), TarFlow.
+    Paper: Vaswani et al. (2017); as a flow, Patacchiola et al. (2024), Transformer neural autoregressive flows, and
+    Zhai et al. (2024), TarFlow.
 
     >>> CausalTransformer(3, 2)(torch.zeros(5, 3)).shape
     torch.Size([5, 3, 2])
@@ -186,7 +188,7 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, h: Tensor, cache: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """h (..., T, width), all tokens at once (no cache) or the newest alone -> the same shape, and keys and values."""
+        """h (..., T, width), all tokens (no cache) or the newest alone -> the same shape, and keys and values."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(-2, -3)  # (..., heads, T, width / heads)
             for part in self.qkv(self.norm_1(h)).chunk(3, -1)

@@ -1,4 +1,7 @@
-"""Everything that `make test` runs, part by part, and a short summary at the end; fails if any part failed."""
+"""Everything that `make test` runs, part by part, and a short summary at the end; fails if any part failed.
+
+`--quick` (`make test-quick`) runs the units and doctests alone, without battery, notebooks and browser.
+"""
 
 import os
 import subprocess
@@ -48,6 +51,10 @@ def run(name: str, arguments: list[str]) -> Result:
 
 
 def main() -> None:
+    if "--quick" in sys.argv[1:]:
+        result = run("units and doctests", [*UNITS, "--ignore=tests/battery", "--ignore=tests/test_compile.py"])
+        print(f"\n{result}")
+        sys.exit(result.code)
     results = [
         run("units, battery, doctests", UNITS),
         run("every notebook, by strict nbval", [*NOTEBOOKS, "notebooks"]),

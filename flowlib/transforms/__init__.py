@@ -2,8 +2,8 @@
 
 from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling, Partition
-from flowlib.transforms.elementwise import ElementwiseAffine, LeakyReLU, Logit, Sigmoid
-from flowlib.transforms.linear import ActNorm, Linear, Permutation, Rotation
+from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
+from flowlib.transforms.linear import Linear, Permutation, Rotation
 from flowlib.transforms.planar import Planar, PlanarStack
 from flowlib.transforms.radial import Radial
 from flowlib.transforms.sylvester import Sylvester

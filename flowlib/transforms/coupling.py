@@ -54,7 +54,7 @@ class Coupling(Transform):
     """x_moved = g(z_moved; m(z_kept)), x_kept = z_kept: an invertible law g, any network m.
 
     Map: as above. Log-determinant: Σ over the moved coordinates of log |dg/dz|, because the Jacobian is triangular.
-    Invertible always: z_kept = x_kept is known, so m can be run again, forwards, and the law undone. m is never inverted.
+    Invertible always: z_kept = x_kept is known, so m can be run again, and the law undone. m is never inverted.
 
     Args:
         law: how a coordinate moves: Additive (NICE), Affine (RealNVP), RationalQuadratic (neural spline flow).

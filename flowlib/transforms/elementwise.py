@@ -130,3 +130,62 @@ class LeakyReLU(Transform):
         negative = x < 0
         log_det = -torch.where(negative, self.slope.log(), 0.0).sum(-1)
         return torch.where(negative, x / self.slope, x), log_det
+
+
+class ActNorm(Transform):
+    """Stretch and shift each dimension, starting where the first training batch gets mean 0 and deviation 1.
+
+    Map: x = exp(log_scale) ⊙ z + shift. Log-determinant: Σ_i log_scale_i. Invertible always.
+    The first batch that passes `inverse` in training mode sets shift to its mean and exp(log_scale) to its standard
+    deviation, so z has mean 0 and deviation 1 (a batch that comes through `forward` is standardised likewise). Rows
+    with nan or inf do not count; a dimension without two different values keeps scale 1; without any good row, it waits.
+    It happens once: the flag is in the state_dict.
+
+    Args:
+        dim: D.
+
+    Paper: Kingma and Dhariwal (2018), Glow, section 3.1.
+
+    >>> layer = ActNorm(1)
+    >>> layer.inverse(torch.tensor([[1.0], [3.0]]))[0]
+    tensor([[-1.],
+            [ 1.]], grad_fn=<MulBackward0>)
+    """
+
+    def __init__(self, dim: int):
+        super().__init__([check_count("ActNorm", "dim", dim)])
+        self.shift = nn.Parameter(torch.zeros(dim))
+        self.log_scale = nn.Parameter(torch.zeros(dim))
+        self.initialized = False
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        if self.training and not self.initialized:
+            self.initialize(z, to_data=True)
+        return self.log_scale.exp() * z + self.shift, self.log_scale.sum().expand(z.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        if self.training and not self.initialized:
+            self.initialize(x, to_data=False)
+        return (x - self.shift) * (-self.log_scale).exp(), (-self.log_scale.sum()).expand(x.shape[:-1])
+
+    @torch.no_grad()
+    def initialize(self, batch: Tensor, to_data: bool) -> None:
+        """Set shift and scale so that the other side of this batch (..., D) has mean 0 and deviation 1."""
+        rows = batch.reshape(-1, batch.shape[-1])
+        rows = rows[rows.isfinite().all(-1)]
+        if len(rows) == 0:
+            return
+        mean, deviation = rows.mean(0), rows.std(0, correction=0)
+        deviation = torch.where(deviation > 1e-6, deviation, 1.0)
+        self.shift.copy_(-mean / deviation if to_data else mean)
+        self.log_scale.copy_(-deviation.log() if to_data else deviation.log())
+        self.initialized = True
+
+    def get_extra_state(self) -> Tensor:
+        """The flag, for the state_dict."""
+        return torch.tensor(self.initialized)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.initialized = bool(state)

@@ -152,7 +152,7 @@ class PlanarStack(Transform):
         u, product = admissible_push(self.u, self.w)  # (K, D), (K,)
         x, ridges = z.reshape(-1, z.shape[-1]), []  # (N, D)
         for u_k, w_k, b_k in zip(u.unbind(), self.w.unbind(), self.b.unbind(), strict=True):
-            ridges.append(torch.tanh(torch.addmv(b_k, x, w_k)))  # (N,)
+            ridges.append(torch.tanh(torch.addmv(b_k.expand(len(x)), x, w_k)))  # (N,)
             x = torch.addmm(x, ridges[-1].unsqueeze(-1), u_k.unsqueeze(0))
         return x.reshape(z.shape), self._log_det(product, torch.stack(ridges, -1)).reshape(z.shape[:-1])
 
@@ -161,7 +161,9 @@ class PlanarStack(Transform):
         u, product = admissible_push(self.u, self.w)  # (K, D), (K,)
         z, ridges = x.reshape(-1, x.shape[-1]), []  # (N, D)
         for u_k, w_k, b_k, product_k in reversed(list(zip(u, self.w, self.b, product, strict=True))):
-            ridges.insert(0, torch.tanh(ridge_root(torch.addmv(b_k, z, w_k), product_k, constrained=True)))  # (N,)
+            ridges.insert(
+                0, torch.tanh(ridge_root(torch.addmv(b_k.expand(len(z)), z, w_k), product_k, constrained=True))
+            )  # (N,)
             z = z - ridges[0].unsqueeze(-1) * u_k
         return z.reshape(x.shape), -self._log_det(product, torch.stack(ridges, -1)).reshape(x.shape[:-1])
 
