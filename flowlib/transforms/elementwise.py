@@ -138,7 +138,7 @@ class ActNorm(Transform):
     Map: x = exp(log_scale) ⊙ z + shift. Log-determinant: Σ_i log_scale_i. Invertible always.
     The first batch that passes `inverse` in training mode sets shift to its mean and exp(log_scale) to its standard
     deviation, so z has mean 0 and deviation 1 (a batch that comes through `forward` is standardised likewise). Rows
-    with nan or inf do not count; a dimension without two different values keeps scale 1; without any good row, it waits.
+    with nan or inf do not count; a dimension without two different values keeps scale 1; without a good row, it waits.
     It happens once: the flag is in the state_dict.
 
     Args:

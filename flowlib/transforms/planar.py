@@ -161,9 +161,8 @@ class PlanarStack(Transform):
         u, product = admissible_push(self.u, self.w)  # (K, D), (K,)
         z, ridges = x.reshape(-1, x.shape[-1]), []  # (N, D)
         for u_k, w_k, b_k, product_k in reversed(list(zip(u, self.w, self.b, product, strict=True))):
-            ridges.insert(
-                0, torch.tanh(ridge_root(torch.addmv(b_k.expand(len(z)), z, w_k), product_k, constrained=True))
-            )  # (N,)
+            s = ridge_root(torch.addmv(b_k.expand(len(z)), z, w_k), product_k, constrained=True)  # (N,)
+            ridges.insert(0, torch.tanh(s))
             z = z - ridges[0].unsqueeze(-1) * u_k
         return z.reshape(x.shape), -self._log_det(product, torch.stack(ridges, -1)).reshape(x.shape[:-1])
 
