@@ -102,7 +102,9 @@ def tails(case: Case) -> None:
             assert_round_trip(transform, z, TOLERANCE[dtype])
             log_det = transform(z)[1]
             assert log_det.isfinite().all()
-            assert_close(log_det, torch.linalg.slogdet(jacobian(transform, z)).logabsdet, TOLERANCE[dtype])
+            # autograd itself loses its digits in float32 where a slope is 1e-7: its float64 is the reference
+            exact = jacobian(copy.deepcopy(transform).double(), z.double())
+            assert_close(log_det.double(), torch.linalg.slogdet(exact).logabsdet, TOLERANCE[dtype])
 
 
 @check
