@@ -11,7 +11,7 @@ from flowlib.bases import Base
 from flowlib.core import Flow
 from flowlib.viz.scene import Dots, Heat, Lines, Panel, Scene, density_key, det_key
 
-MASS_PIXELS = 144  # a side of the grid over which the mass is integrated
+MASS_PIXELS = 96  # a side of the grid over which the mass is integrated
 
 
 def pixels(xlim: tuple[float, float], ylim: tuple[float, float], n: int) -> tuple[Tensor, float]:
