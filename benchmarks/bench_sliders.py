@@ -5,7 +5,7 @@
 Three notebooks with one slider b each, measured in turns so that noise meets all alike:
 
 - explorer: a planar flow in `explore(...)`: density on 200 x 200 pixels, warped grid, 500 samples, and the mass;
-- idiom: `ipywidgets.interact` and a fresh matplotlib figure of the same (on one torch thread too, in its favour);
+- idiom: `ipywidgets.interact` and a fresh matplotlib figure of the same, as it is usually written;
 - floor: a callback that changes two pixels of a bare canvas, which is what the way there and back costs.
 
 A step is one press of an arrow key; it takes from the event to the last new picture. A drag takes 3 s; its lag is the
@@ -184,7 +184,7 @@ def table(default: dict[str, Figures], prompt: dict[str, Figures]) -> str:
         ratios = [values[0] / v if isinstance(v, float) else "" for v in values[1:]]
         cells = [f"{v:10.1f}" if isinstance(v, float) else f"{v:>10}" for v in values]
         cells += [f"{v:10.2f}" if isinstance(v, float) else f"{v:>10}" for v in ratios]
-        lines.append(f"{title:34}" + "".join(cells).rstrip())
+        lines.append((f"{title:34}" + "".join(cells)).rstrip())
     return "\n".join(lines)
 
 
@@ -195,7 +195,7 @@ def goals(default: dict[str, Figures], prompt: dict[str, Figures]) -> list[tuple
     frames, lag = (median(getattr(explorer, kind)) / median(getattr(idiom, kind)) for kind in ("frames", "lags"))
     right = all(explorer.right + prompt["explorer"].right)
     return [
-        (to_idiom <= 1 / 4, f"a step takes at most 1/4 of the idiom's time: {to_idiom:.2f}"),
+        (to_idiom <= 1 / 4, f"a step takes at most 1/4 of the idiom's time: {to_idiom:.3f}"),
         (to_floor <= 1.7, f"a step takes at most 1.7 times the floor's time: {to_floor:.2f}"),
         (frames >= 4, f"at least 4 times the idiom's pictures in a drag: {frames:.1f}"),
         (lag <= 1 / 3, f"the lag is at most 1/3 of the idiom's: {lag:.2f}"),

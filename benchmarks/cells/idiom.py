@@ -10,7 +10,6 @@ from flowlib.bases import StandardNormal
 from flowlib.transforms import Planar
 from flowlib.viz.plane import mass
 
-torch.set_num_threads(1)
 side, along = torch.linspace(-4, 4, 200), torch.linspace(-3, 3, 73)
 pixels = torch.stack(torch.meshgrid(side, side, indexing="xy"), -1)
 upright = torch.stack(torch.meshgrid(along[::6], along, indexing="ij"), -1)  # (lines, vertices, 2)
@@ -27,7 +26,8 @@ def show(b):
     plt.figure(figsize=(5, 5))
     plt.imshow(density, origin="lower", extent=(-4, 4, -4, 4))
     plt.colorbar(label="p(x)", shrink=0.7)
-    plt.gca().add_collection(LineCollection(segments.numpy(), array=log_det[:, 1:].flatten(), cmap="PiYG", lw=0.8))
+    lines = LineCollection(segments.numpy(), array=log_det[:, 1:].flatten(), cmap="PiYG", clim=(-2, 2), lw=0.8)
+    plt.colorbar(plt.gca().add_collection(lines), label="log |det J|", shrink=0.7)
     plt.scatter(x[:, 0], x[:, 1], s=3, color="white")
     plt.title(f"mass of the density {total:.3f}")
     plt.xlim(-4, 4)
