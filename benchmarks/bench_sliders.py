@@ -181,9 +181,9 @@ def table(default: dict[str, Figures], prompt: dict[str, Figures]) -> str:
     lines = [f"{'':34}" + "".join(f"{name:>10}" for name in [*NOTEBOOKS, "to idiom", "to floor"])]
     for title, figures, get in rows:
         values = [get(figures[name]) if name in figures else "" for name in NOTEBOOKS]
-        ratios = [values[0] / v if isinstance(v, float) else "" for v in values[1:]]
-        cells = [f"{v:10.1f}" if isinstance(v, float) else f"{v:>10}" for v in values]
-        cells += [f"{v:10.2f}" if isinstance(v, float) else f"{v:>10}" for v in ratios]
+        ratios = ["" if isinstance(v, str) else values[0] / v for v in values[1:]]
+        cells = [f"{v:>10}" if isinstance(v, str) else f"{v:10.1f}" for v in values]
+        cells += [f"{v:>10}" if isinstance(v, str) else f"{v:10.2f}" for v in ratios]
         lines.append((f"{title:34}" + "".join(cells)).rstrip())
     return "\n".join(lines)
 
