@@ -41,7 +41,7 @@ $(STAMP): requirements.lock pyproject.toml
 		{ echo 'flowlib needs Python 3.11 or newer. Name one: make lab PYTHON=python3.12' >&2; exit 1; }
 	@"$(PYTHON)" -c 'import venv, ensurepip' || \
 		{ echo 'This Python has no venv module (on Debian and Ubuntu: apt install python3-venv).' >&2; exit 1; }
-	@test -x "$(PY)" || { echo 'Making .venv (once; about a minute, 1.3 GB on a machine without CUDA)'; "$(PYTHON)" -m venv .venv; }
+	@test -x "$(PY)" || { echo 'Making .venv (once; a minute or more, over a gigabyte)'; "$(PYTHON)" -m venv .venv; }
 	@"$(PY)" -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
 	@"$(PY)" -m pip install --quiet -r requirements.lock
 	@"$(PY)" -m pip install --quiet --no-deps --no-build-isolation --editable .
