@@ -15,7 +15,7 @@ from torch import Tensor
 
 GROWTH_STEPS = 64  # the bracket doubles, up to ±2^64
 BISECTION_STEPS = 40
-NEWTON_STEPS = 12
+NEWTON_STEPS = 8
 
 ScalarMap = Callable[[Tensor], tuple[Tensor, Tensor]]
 

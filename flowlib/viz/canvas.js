@@ -241,6 +241,7 @@ function render({model, el}) {
       item.spec = spec;
       if (head.hand >= item.sent) item.local = null;   // Python may have put it elsewhere: on a step, or short of a neighbour
     }
+    model.send({seen: head.id});         // acknowledges the frame, so that the kernel's "idle" behind it is not kept back (see canvas.py)
     paint(); words();   // in this order: paint reads the layout before words changes it
     clearTimeout(timer);
     if (head.coarse) { const id = head.id; timer = setTimeout(() => { model.set("rest", id); model.save_changes(); }, 200); }

@@ -2,7 +2,7 @@
 
 A frame is: four bytes, the little-endian length n of the head; n bytes of JSON; then the arrays, each aligned to four
 bytes. Where the head says {"$": [type, offset, count]} an array belongs: "u1" bytes or "f4" float32, its offset
-counted from the end of the head.
+counted from the end of the head. Zeros at the end fill it up to SEGMENT bytes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ import traitlets
 from flowlib.viz import theme
 from flowlib.viz.scene import Scene, ticks
 
+SEGMENT = 66_000
 TYPES = {"u1": np.uint8, "f4": np.float32}
 
 
 class Canvas(anywidget.AnyWidget):
-    """Kernel to page: `frame`, `readout`. Page to kernel: `hand` (a handle moved), `pointer`, `rest` (it stopped)."""
+    """Kernel to page: `frame`, `readout`. Page to kernel: `hand` (a handle moved), `pointer`, `rest` (it stopped).
+
+    Jupyter Server leaves Nagle's algorithm on: what fills less than one TCP segment is kept back, up to 40 ms, until the
+    browser has acknowledged what went before. So a frame fills a whole segment of the loopback device, and the page
+    answers each frame with a message that means nothing but carries the acknowledgement: the kernel's "idle", for
+    which the next movement of a slider waits, then comes at once.
+    """
 
     _esm = Path(__file__).with_name("canvas.js")
     frame = traitlets.Bytes(b"").tag(sync=True)
@@ -77,7 +84,8 @@ def pack_head(**head: Any) -> bytes:
 
     text = json.dumps(place(head), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    return struct.pack("<I", len(text)) + text + bytes(blob)
+    frame = struct.pack("<I", len(text)) + text + bytes(blob)
+    return frame.ljust(SEGMENT, b"\0")
 
 
 def unpack(frame: bytes) -> dict:
