@@ -33,10 +33,12 @@ class Knot(Point):
 
     def confine(self, name: str, read: dict[str, Any]) -> dict[str, Any]:
         out = {}
-        for i in ("_1", "_2"):
-            low = self.low if self.before is None else read[self.before + i]
-            high = self.high if self.after is None else read[self.after + i]
-            out[name + i] = round(min(max(read[name + i], low + GAP), high - GAP), 10)
+        for part in (f"{name}_1", f"{name}_2"):
+            low = self.low if self.before is None else read[self.before + part[-2:]]
+            high = self.high if self.after is None else read[self.after + part[-2:]]
+            inside = min(max(read[part], low + GAP), high - GAP)
+            if abs(inside - read[part]) > 1e-9:  # a slider put back for its last digit would jump under a quick hand
+                out[part] = round(inside, 10)
         return out
 
 
