@@ -288,3 +288,12 @@ def test_a_history_plots_itself(fitted):
     labels = [text.get_text() for text in picture.figure.axes[0].get_legend().get_texts()]
     assert labels[:3] == ["training", "held out", "best, kept"] and labels[3].startswith("floor")
     assert losses(fitted[1], picture.figure.axes[0]) is None
+
+
+@pytest.mark.parametrize(("end", "shown"), [(3.0, True), (1e6, False)])
+def test_held_out_losses_are_shown_or_marked_at_the_edge(end, shown):
+    held_out = {0: 50.0, 50: 1.5, 100: end}
+    axes = History(np.linspace(2.0, 0.0, 100).tolist(), held_out, best_step=50).plot().figure.axes[0]
+    top, marks = axes.get_ylim()[1], axes.lines[-1].get_xdata()
+    assert (top > end) == shown
+    assert list(marks) == [step for step, loss in held_out.items() if loss > top]

@@ -13,7 +13,10 @@ from flowlib.viz.theme import INK, colour, style
 
 
 def losses(history: History, ax: Axes | None = None, *, title: str = "") -> Picture | None:
-    """Each step's loss, pale, and smoothed; the held-out loss as dots, the best one ringed; the floor dashed."""
+    """Each step's loss, pale, and smoothed; the held-out loss as dots, the best one ringed; the floor dashed.
+
+    A triangle at the upper edge stands for a held-out loss above it.
+    """
     if ax is not None:
         draw(history, ax, title)
         return None
@@ -38,12 +41,18 @@ def draw(history: History, ax: Axes, title: str) -> None:
     shown = np.concatenate([smooth(loss, width) if len(loss) >= width else loss, list(held_out.values())])
     low = min(np.nanmin(shown), history.floor if history.floor is not None else np.inf)
     high = max(np.nanquantile(shown, 0.97), history.best)
+    worst = max(value for step, value in held_out.items() if step >= history.best_step)
+    high = max(high, min(worst, low + 3 * (high - low)))  # overfitting is shown, a loss that explodes is cut off
     margin = 0.08 * max(high - low, 1e-3)
-    ax.set_ylim(low - margin, high + 2 * margin)
+    top = high + 2 * margin
+    ax.set_ylim(low - margin, top)
+    above = [step for step, value in held_out.items() if value > top]
+    edge = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+    ax.plot(above, [1.0] * len(above), "^", color=amber, markersize=5, **edge)
     ax.set_xlabel("step")
     ax.set_ylabel("loss (nats)")
-    ax.set_title(title)
-    ax.legend(loc="upper right", fontsize=9)
+    ax.set_title(title, pad=24)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, fontsize=9)  # above, where no curve can be
 
 
 def smooth(values: np.ndarray, width: int) -> np.ndarray:
