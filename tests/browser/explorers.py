@@ -1,10 +1,14 @@
 """The explorers of an open notebook page, moved as a hand would and judged by the pixels of their canvas."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from playwright.sync_api import ElementHandle, Page
 
 QUIET, TIMEOUT = 700, 20_000  # ms without a new picture that count as rest; the wait for a picture that must come
+BURST = 5  # key presses
 
 # The picture once it is unlike `unlike` (if given) and has not changed for `quiet` ms: a hash of all pixels.
 SETTLED = """async (canvas, [unlike, quiet, timeout]) => {
@@ -36,7 +40,9 @@ class Handle:
 
     @property
     def value(self) -> str:
-        return self.element.get_attribute("aria-valuetext") or self.element.get_attribute("aria-valuenow")
+        """What it says, numbers to six decimals: many small steps leave noise in the last digits."""
+        text = self.element.get_attribute("aria-valuetext") or self.element.get_attribute("aria-valuenow")
+        return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.6f}", text)
 
     @property
     def directions(self) -> tuple[str, str]:
@@ -44,11 +50,22 @@ class Handle:
         low, now, high = (float(self.element.get_attribute(f"aria-value{name}")) for name in ("min", "now", "max"))
         return ("ArrowRight", "ArrowLeft") if high - now >= now - low else ("ArrowLeft", "ArrowRight")
 
-    def press(self, key: str, times: int = 1) -> None:
-        """Key presses as fast as they go: nothing waits for the picture."""
+    def burst(self, key: str, after_each: Callable[[], Any] | None = None) -> None:
+        """BURST key presses as fast as they go: nothing waits for the picture, unless `after_each` does."""
         self.element.focus()
-        for _ in range(times):
+        for _ in range(BURST):
             self.page.keyboard.press(key)
+            if after_each:
+                after_each()
+
+    def press_until(self, value: str, key: str) -> None:
+        """As fast, until it says `value`: back from a limit that another slider sets it takes fewer than a burst."""
+        self.element.focus()
+        for _ in range(BURST):
+            if self.value == value:
+                break
+            self.page.keyboard.press(key)
+        assert self.value == value, f"after {BURST} presses of {key} it says {self.value}, not {value}"
 
     def drag(self, dx: float, dy: float) -> None:
         self.element.scroll_into_view_if_needed()
@@ -71,6 +88,12 @@ class Explorer:
         sliders = output.query_selector_all(".noUi-target:not([disabled]) .noUi-handle")
         self.sliders = [Handle(page, element) for element in sliders if element.is_visible()]
         self.handles = [Handle(page, element) for element in output.query_selector_all(".fl-knob")]
+
+    @property
+    def error(self) -> str:
+        """What is written in the picture's place, or nothing."""
+        place = self.output.query_selector(".fl-error")
+        return place.inner_text() if place.is_visible() else ""
 
     def picture(self, unlike: str | None = None) -> str:
         """A hash of the picture at rest; with `unlike`, of the next one that is at rest."""

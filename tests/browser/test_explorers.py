@@ -4,9 +4,8 @@ import pytest
 
 from tests.browser.explorers import Explorer, explorers
 
-NOTEBOOKS = ["00_start_here", "03_planar_and_radial_flows", "05_coupling_layers"]
-WITH_HANDLES = ["03_planar_and_radial_flows"]
-BURST = 5
+WITH_HANDLES = ["03_planar_and_radial_flows", "06_splines_and_autoregressive_flows"]
+NOTEBOOKS = ["00_start_here", "04_training", "05_coupling_layers", *WITH_HANDLES]
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS, indirect=True)
@@ -23,20 +22,17 @@ def check_slider(explorer: Explorer, number: int, slider) -> None:
     """A burst of key presses away, back, and away again, one step at a time: same value, same picture."""
     where = f"slider {number} of: {explorer.name}"
     away, back = slider.directions
-    start = explorer.picture()
-    slider.press(away, BURST)
+    start, home = explorer.picture(), slider.value
+    slider.burst(away)
     there, value = explorer.picture(unlike=start), slider.value
+    assert not explorer.error, f"{explorer.error} with {where}"
     assert there != start, f"the picture did not move with {where}"
-    slider.press(back, BURST)
-    assert explorer.picture(unlike=there) != there, f"the picture did not move back with {where}"
-    for step in range(BURST):
-        before = explorer.picture() if number == 0 and step else None
-        slider.press(away)
-        if before:
-            explorer.picture(unlike=before)
-    assert slider.value == value
-    assert explorer.picture() == there, f"after a burst the picture was not that of the last value, {value}: {where}"
-    slider.press(back, BURST)
+    slider.press_until(home, back)
+    assert explorer.picture(unlike=there) == start, f"the picture of {home} was another one before, {where}"
+    slider.burst(away, after_each=explorer.picture if number == 0 else None)
+    assert explorer.picture(unlike=start) == there, f"after a burst it was not the picture of {value}, {where}"
+    assert slider.value == value, f"a burst moved it to {value}, as many single steps to {slider.value}: {where}"
+    slider.press_until(home, back)
 
 
 @pytest.mark.parametrize("page", WITH_HANDLES, indirect=True)
@@ -49,8 +45,8 @@ def test_a_handle_follows_the_mouse(page):
         handle.drag(24, -16)
         dragged = explorer.picture(unlike=start)
         assert dragged != start and handle.value != value, f"the drag did nothing in: {explorer.name}"
-        away, back = handle.directions
-        handle.press(away, BURST)
+        (away, back), value = handle.directions, handle.value
+        handle.burst(away)
         assert explorer.picture(unlike=dragged) != dragged, f"the arrow keys did nothing in: {explorer.name}"
-        handle.press(back, BURST)
+        handle.press_until(value, back)
         assert explorer.picture() == dragged, f"after the drag the picture was stale in: {explorer.name}"
