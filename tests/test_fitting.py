@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowlib import Flow, descent
 from flowlib.fitting import fit, fit_energy
-from flowlib.models import planar_flow, real_nvp, spline_flow
+from flowlib.models import planar_flow, real_nvp, spline_flow, sylvester_flow, transformer_flow
 
 nan = float("nan")
 
@@ -89,6 +89,41 @@ def test_reverse_kl_reaches_minus_log_z() -> None:
     history = fit_energy(flow, Bowl(), steps=400, batch=128, lr=0.02)
     assert history.floor == -Bowl.log_z
     assert -0.02 < history.gap < 0.1
+
+
+UNLIKE = {
+    "transformer": lambda fast: transformer_flow(layers=1, width=8, heads=2, depth=1),
+    "sylvester": lambda fast: sylvester_flow(layers=2, fast=fast),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_maximum_likelihood_trains_attention_and_ridges(name: str) -> None:
+    torch.manual_seed(0)
+    history = fit(UNLIKE[name]("density"), Moved(1.0), steps=150, batch=128, lr=0.03)
+    assert -0.02 < history.gap < 0.1
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_reverse_kl_trains_attention_and_ridges(name: str) -> None:
+    torch.manual_seed(0)
+    history = fit_energy(UNLIKE[name]("sampling"), Bowl(), steps=150, batch=128, lr=0.03)
+    assert -0.02 < history.gap < 0.1
+
+
+def test_a_compiled_fit_takes_the_same_steps(monkeypatch) -> None:
+    """The graph is taken, forward and backward, but no code is generated: that is tested in test_compile.py."""
+    asked = []
+
+    def capture(call, compile=torch.compile):
+        asked.append(call)
+        return compile(call, backend="aot_eager")
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", capture)
+    plain, compiled = (fit(small(), points(), steps=20, compile=compile) for compile in (False, True))
+    assert len(asked) == 1
+    assert compiled.losses == pytest.approx(plain.losses, abs=1e-4)
 
 
 def test_same_seed_same_fit_and_the_random_state_is_left_alone() -> None:
