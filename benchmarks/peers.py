@@ -9,11 +9,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from flowlib import Compose, Flow
+from flowlib import Compose, Flow, Inverse
 from flowlib.bases import StandardNormal
 from flowlib.laws import Affine, RationalQuadratic
 from flowlib.nets import MADE, MLP
-from flowlib.transforms import Autoregressive, Coupling, Partition, Permutation, PlanarStack
+from flowlib.transforms import Autoregressive, CouplingStack, Partition, PlanarStack
 
 HIDDEN = [64, 64]
 PEERS = [name for name in ("zuko", "nflows", "normflows") if importlib.util.find_spec(name)]
@@ -28,20 +28,17 @@ class Peer(nn.Module):
 
 
 def flowlib_real_nvp() -> Flow:
-    layers = [Coupling(Affine(), MLP(1, 2, HIDDEN), Partition(2, flip=k % 2 == 1)) for k in range(8)]
-    return Flow(Compose(layers), StandardNormal(2))
+    return Flow(CouplingStack(Affine(), [MLP(1, 2, HIDDEN) for _ in range(8)], Partition(2)), StandardNormal(2))
 
 
 def flowlib_nsf() -> Flow:
     law = RationalQuadratic(8, 5.0)
-    layers = [Coupling(law, MLP(1, law.n_params, HIDDEN), Partition(2, flip=k % 2 == 1)) for k in range(4)]
-    return Flow(Compose(layers), StandardNormal(2))
+    networks = [MLP(1, law.n_params, HIDDEN) for _ in range(4)]
+    return Flow(Inverse(CouplingStack(law, networks, Partition(2))), StandardNormal(2))
 
 
 def flowlib_maf() -> Flow:
-    layers = []
-    for _ in range(5):
-        layers += [Autoregressive(Affine(), MADE(8, 2, HIDDEN)), Permutation(range(7, -1, -1))]
+    layers = [Autoregressive(Affine(), MADE(8, 2, HIDDEN, reverse=k % 2 == 1)) for k in range(5)]
     return Flow(Compose(layers), StandardNormal(8))
 
 
@@ -100,6 +97,7 @@ class ContextFree(nn.Module):
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.net = MLP(inputs, outputs, HIDDEN)
+        self.hidden_features = HIDDEN[-1]  # their splines scale the network's output by its root
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         return self.net(x)
@@ -172,19 +170,31 @@ def normflows_nsf() -> Peer:
 
 
 def normflows_maf() -> Peer:
+    """Its layer turned round: the library's own direction is that of IAF, whose log_prob takes D passes."""
     import normflows
+    from normflows.flows.base import Flow as Layer
+
+    class Turned(Layer):
+        def __init__(self):
+            super().__init__()
+            self.made = normflows.flows.MaskedAffineAutoregressive(8, 64, num_blocks=1, use_residual_blocks=False)
+
+        def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+            return self.made.inverse(z)
+
+        def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.made.forward(x)
 
     layers = []
     for _ in range(5):
-        made = normflows.flows.MaskedAffineAutoregressive(8, 64, num_blocks=1, use_residual_blocks=False)
-        layers += [made, normflows.flows.Permute(8, mode="swap")]
+        layers += [Turned(), normflows.flows.Permute(8, mode="swap")]
     return of_normflows(8, layers)
 
 
-def normflows_planar() -> nn.Module:
+def normflows_planar(length: int = 16) -> nn.Module:
     import normflows
 
-    layers = [normflows.flows.Planar((2,)) for _ in range(16)]
+    layers = [normflows.flows.Planar((2,)) for _ in range(length)]
     model = normflows.NormalizingFlow(normflows.distributions.base.DiagGaussian(2, trainable=False), layers)
     return Peer(model, lambda x: x, lambda n: model.sample(n))
 

@@ -91,6 +91,10 @@ class StandardNormal(DiagonalNormal):
         check_count("StandardNormal", "dim", dim)
         super().__init__(torch.zeros(dim), torch.ones(dim))
 
+    def log_prob(self, z: Tensor) -> Tensor:
+        self.check(z)
+        return -0.5 * z.square().sum(-1) - 0.5 * LOG_2PI * z.shape[-1]
+
 
 class Uniform(Base):
     """Uniform on the box Π_i [low_i, high_i): log p_Z = −Σ_i log(high_i − low_i) inside, −∞ outside.

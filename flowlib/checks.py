@@ -71,10 +71,13 @@ def check_positive(owner: str, name: str, value: VectorLike, shape: Sequence[int
 
 def check_event(owner: str, value: Tensor, event_shape: Sequence[int]) -> None:
     """Raise unless `value` is a float tensor whose last dimensions are `event_shape`."""
-    expected = f"a float tensor of shape ({', '.join(['...', *map(str, event_shape)])})"
     if not isinstance(value, Tensor):
-        raise TypeError(f"{owner} expects {expected}; got {type(value).__name__}. Convert with torch.as_tensor first.")
-    if not value.is_floating_point():
-        raise TypeError(f"{owner} expects {expected}; got dtype {value.dtype}. Convert with .float() first.")
-    if value.dim() < len(event_shape) or value.shape[value.dim() - len(event_shape) :] != torch.Size(event_shape):
-        raise ValueError(f"{owner} expects {expected}; got shape {tuple(value.shape)}.")
+        problem, came = TypeError, f"{type(value).__name__}. Convert with torch.as_tensor first."
+    elif not value.is_floating_point():
+        problem, came = TypeError, f"dtype {value.dtype}. Convert with .float() first."
+    elif value.shape[max(0, value.dim() - len(event_shape)) :] != tuple(event_shape):
+        problem, came = ValueError, f"shape {tuple(value.shape)}."
+    else:
+        return
+    shape = ", ".join(["...", *map(str, event_shape)])
+    raise problem(f"{owner} expects a float tensor of shape ({shape}); got {came}")

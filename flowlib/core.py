@@ -11,13 +11,15 @@ Paper: Papamakarios et al. (2021), Normalizing flows for probabilistic modeling 
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from flowlib.bases import Base
 from flowlib.checks import check_count, check_event
+
+CHUNK = 8192  # points
 
 
 class Transform(nn.Module):
@@ -167,13 +169,13 @@ class Flow(nn.Module):
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p_X(x) = log p_Z(f⁻¹(x)) + log |det ∂f⁻¹/∂x| in nats: x (..., D) -> (...)."""
         check_event("Flow.log_prob", x, self.base.event_shape)
-        z, log_det = self.transform.inverse(x, context)
+        z, log_det = in_chunks(self.transform.inverse, x, context, len(self.base.event_shape))
         return self.base.log_prob(z) + log_det
 
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """n points x = f(z), z ~ p_Z: shape (n, D). A temperature below 1 draws z closer to the mode."""
-        x, _ = self.transform(self.base.sample(check_count("Flow.sample", "n", n, 0), temperature), context)
-        return x
+        z = self.base.sample(check_count("Flow.sample", "n", n, 0), temperature)
+        return in_chunks(self.transform, z, context, len(self.base.event_shape))[0]
 
     def sample_with_log_prob(self, n: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """n points (n, D) and their log p_X (n,), by one pass forward: log p_X(f(z)) = log p_Z(z) − log |det ∂f/∂z|."""
@@ -184,3 +186,20 @@ class Flow(nn.Module):
     def bits_per_dim(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """−log₂ p_X(x) / D in bits: x (..., D) -> (...). A nat is 1 / log 2 bits."""
         return -self.log_prob(x, context) / (math.log(2.0) * self.base.event_shape.numel())
+
+
+def in_chunks(
+    call: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]], points: Tensor, context: Tensor | None, dims: int
+) -> tuple[Tensor, Tensor]:
+    """call(points, context), where no gradient is wanted a CHUNK of points at a time: what a network makes of so many
+    stays in the processor's cache. The last `dims` dimensions of `points` are one point."""
+    shape, event = points.shape[: points.dim() - dims], points.shape[points.dim() - dims :]
+    if shape.numel() <= CHUNK or torch.is_grad_enabled():
+        return call(points, context)
+    parts = points.reshape(-1, *event).split(CHUNK)
+    if context is None or context.dim() == 1:
+        contexts = [context] * len(parts)
+    else:
+        contexts = context.expand(*shape, context.shape[-1]).reshape(-1, context.shape[-1]).split(CHUNK)
+    moved, log_det = zip(*map(call, parts, contexts), strict=True)
+    return torch.cat(moved).reshape(points.shape), torch.cat(log_det).reshape(shape)

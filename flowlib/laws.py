@@ -9,11 +9,9 @@ a coordinate moves. A law knows its number of parameters per coordinate and work
 At θ = 0 every law is the identity, so a network whose last layer starts at zero starts as the identity.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import elu, linear
 
 from flowlib.checks import check_above_zero, check_count
 
@@ -91,27 +89,30 @@ class Affine(Law):
 class RationalQuadratic(Law):
     """A monotone spline through K + 1 knots, the identity outside the box [−bound, bound].
 
-    Map: between two knots (x_k, y_k) and (x_{k+1}, y_{k+1}) with derivatives d_k and d_{k+1}, width w, height h,
-    s = h / w and ξ = (z − x_k) / w:
+    Map: between two knots (z_k, x_k) and (z_{k+1}, x_{k+1}) with derivatives d_k and d_{k+1}, width w, height h,
+    s = h / w and t = (z − z_k) / w:
 
-        x = y_k + h (s ξ² + d_k ξ (1 − ξ)) / (s + (d_k + d_{k+1} − 2 s) ξ (1 − ξ)).
+        x = x_k + h (s t² + d_k t (1 − t)) / (s + (d_k + d_{k+1} − 2 s) t (1 − t)).
 
-    Log-derivative: log of s² (d_{k+1} ξ² + 2 s ξ (1 − ξ) + d_k (1 − ξ)²) / (the denominator)².
+    Log-derivative: log of s² (d_{k+1} t² + 2 s t (1 − t) + d_k (1 − t)²) / (the denominator)².
     Invertible always: widths, heights and derivatives are positive, so each piece increases; the inverse is the root
     of a quadratic, in the form that does not cancel. At ±bound value and derivative meet those of the identity.
+
+    A free number θ becomes a positive one, 1 + elu(θ): exp(θ) below zero, 1 + θ above, so it cannot overflow. Widths
+    and heights are shares of such numbers, derivatives are such numbers. Before the division by their total, all
+    knots are linear in elu(θ): one matrix product makes them.
 
     Args:
         bins: K, 1 or more; a coordinate takes 3 K − 1 parameters (widths, heights, inner derivatives).
         bound: half the side of the box, a positive number.
 
-    Paper: Durkan et al. (2019), Neural spline flows, section 3.1 and appendix A.
+    Paper: Durkan et al. (2019), Neural spline flows, section 3.1 and appendix A; they use softmax and softplus.
 
     >>> RationalQuadratic(bins=4)(torch.tensor([0.3, 9.0]), torch.zeros(2, 11))[0]
     tensor([0.3000, 9.0000])
     """
 
     floor = 1e-3  # least width and height, as a fraction of the box, and least derivative
-    unit = math.log(math.expm1(1.0 - floor))  # floor + softplus(unit) = 1
 
     def __init__(self, bins: int = 8, bound: float = 5.0):
         super().__init__()
@@ -120,66 +121,77 @@ class RationalQuadratic(Law):
             raise ValueError(f"RationalQuadratic: bins must be below {1 / self.floor:.0f}; got {bins}.")
         self.bound = check_above_zero("RationalQuadratic", "bound", bound)
         self.n_params = 3 * bins - 1
-        box = [self.bound, self.bound, 1.0]  # the corner of the box and the derivative there
-        self.register_buffer("ends", torch.tensor([[-box[0], box[0]], [-box[1], box[1]], [1.0, 1.0]]), persistent=False)
-        floors = 2.0 * self.bound * self.floor * torch.arange(1, bins) - self.bound
-        self.register_buffer("least", floors, persistent=False)  # the inner knots if widths were all at the floor
+        # a knot is the sum of the sides before it; the floor gives each bin a part of the total, (K, K + 1)
+        side = (1.0 - bins * self.floor) * torch.ones(bins, bins + 1).triu(1) + self.floor * torch.arange(bins + 1)
+        slope = torch.eye(bins + 1)[1:-1]  # (K − 1, K + 1)
+        self.register_buffer("weight", torch.block_diag(side, side, slope).T.contiguous(), persistent=False)
+        self.register_buffer("bias", torch.cat([side.sum(0), side.sum(0), torch.ones(bins + 1)]), persistent=False)
+        self.register_buffer("last", torch.tensor([bins]), persistent=False)
+
+    def table(self, params: Tensor) -> Tensor:
+        """Rows z_k, x_k, d_k for k = 0, ..., K, where z_0 = x_0 = 0, each row to be divided by its last entry:
+        params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
+        return linear(elu(params, 1.0 - self.floor), self.weight, self.bias).unflatten(-1, (3, self.bins + 1))
 
     def knots(self, params: Tensor) -> Tensor:
-        """x_k, y_k and d_k for k = 0, ..., K: params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
-        sides, slopes = params.split([2 * self.bins, self.bins - 1], -1)
-        sides = sides.unflatten(-1, (2, self.bins))  # widths and heights in one pass, (..., d, 2, K)
-        upto = (sides - sides.detach().amax(-1, keepdim=True)).exp().cumsum(-1)  # a softmax, summed up
-        free = 2.0 * self.bound * (1.0 - self.bins * self.floor)
-        # the inner knots, (..., d, 2, K − 1)
-        points = torch.addcdiv(self.least, upto[..., :-1], upto[..., -1:], value=free)
-        slopes = self.floor + softplus(slopes + self.unit)  # (..., d, K − 1)
-        inner = torch.cat([points, slopes.unsqueeze(-2)], -2)
-        first, last = self.ends.expand(*inner.shape[:-1], 2).split(1, -1)
-        return torch.cat([first, inner, last], -1)
+        """z_k, x_k and d_k for k = 0, ..., K: params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
+        table = self.table(params)
+        places, slopes = (table / table[..., -1:]).split([2, 1], -2)
+        return torch.cat([self.from_unit(places), slopes], -2)
 
-    def piece(self, value: Tensor, params: Tensor, side: int) -> tuple[Tensor, ...]:
-        """The piece that each value lies in, by its x (side 0) or y (side 1), seen from its nearer end: x, y, d there,
-        and x, y, d at the farther end, each (..., d). Mirrored pieces have the same form, and no digits are lost."""
-        knots = self.knots(params)
-        k = (value.unsqueeze(-1) >= knots[..., side, 1:-1]).sum(-1, keepdim=True)  # (..., d, 1)
-        found = knots.gather(-1, torch.cat([k, k + 1], -1).unsqueeze(-2).expand(*k.shape[:-1], 3, 2))  # (..., d, 3, 2)
-        low, high = found[..., side, :].unbind(-1)
-        mirrored = (value - low > high - value)[..., None, None]
-        near, far = torch.where(mirrored, found.flip(-1), found).unbind(-1)
-        return *near.unbind(-1), *far.unbind(-1)
+    def piece(self, value: Tensor, params: Tensor, row: int) -> tuple[Tensor, Tensor]:
+        """The knots before and behind each value in [0, 1], found by their z (row 0) or x (row 1): value (..., d) ->
+        z_k, x_k, d_k and z_{k+1}, x_{k+1}, d_{k+1} in units of the box, two tensors (..., d, 3)."""
+        table = self.table(params)
+        inner, last = table[..., row, 1:].split([self.bins - 1, 1], -1)
+        k = (value.unsqueeze(-1) * last >= inner).sum(-1, keepdim=True)  # (..., d, 1)
+        columns = torch.cat([k, k + 1, self.last.expand_as(k)], -1).unsqueeze(-2)  # (..., d, 1, 3)
+        found, last = table.gather(-1, columns.expand(*k.shape[:-1], 3, 3)).split([2, 1], -1)
+        return (found / last).unbind(-1)
+
+    def to_unit(self, value: Tensor) -> Tensor:
+        """From the box [−bound, bound] to [0, 1]."""
+        return value / (2.0 * self.bound) + 0.5
+
+    def from_unit(self, value: Tensor) -> Tensor:
+        """Back to the box."""
+        return (value - 0.5) * (2.0 * self.bound)
 
     def forward(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         safe = z.clamp(-self.bound, self.bound)
-        x_0, y_0, d_0, x_1, y_1, d_1 = self.piece(safe, params, 0)
-        w, h = x_1 - x_0, y_1 - y_0
-        s, t = h / w, (safe - x_0) / w
-        bump = t * (1.0 - t)
-        denominator = s + (d_0 + d_1 - 2.0 * s) * bump
-        x = y_0 + h * (s * t.square() + d_0 * bump) / denominator
-        return x + (z - safe), self.log_slope(t, bump, s, d_0, d_1, denominator)
+        value = self.to_unit(safe)
+        low, high = self.piece(value, params, 0)
+        (z_k, x_k, d_k), (w, h, bend) = low.unbind(-1), (high - low).unbind(-1)
+        s, t = h / w, ((value - z_k) / w).clamp(0.0, 1.0)
+        bump, denominator, log_slope = self.fraction(t, s, d_k, bend)
+        x = torch.addcmul(x_k, h, (s * t.square() + d_k * bump) / denominator)
+        return self.from_unit(x) + (z - safe), log_slope
 
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         safe = x.clamp(-self.bound, self.bound)
-        x_0, y_0, d_0, x_1, y_1, d_1 = self.piece(safe, params, 1)
-        w, h, rise = x_1 - x_0, (y_1 - y_0).abs(), (safe - y_0).abs()
-        s = h / w.abs()
-        curvature = d_0 + d_1 - 2.0 * s
-        b = h * d_0 - rise * curvature
-        a = h * s - b  # a t² + b t − s rise = 0
-        product = s * rise
-        root = (b.square() + 4.0 * a * product).clamp_min(0.0).sqrt()
+        value = self.to_unit(safe)
+        low, high = self.piece(value, params, 1)
+        # seen from the nearer knot a piece has the same form, and no digits are lost
+        mirrored = (value - low[..., 1] > high[..., 1] - value).unsqueeze(-1)
+        near, far = torch.where(mirrored, high, low), torch.where(mirrored, low, high)
+        (z_k, x_k, d_k), (w, h, bend) = near.unbind(-1), (far - near).unbind(-1)
+        s, up = h / w, (value - x_k).abs()
+        b = h.abs() * d_k - up * (bend + 2.0 * (d_k - s))
+        a, c = h.abs() * s - b, s * up  # a t² + b t − c = 0
+        root = torch.addcmul(b.square(), a, c, value=4.0).clamp_min(0.0).sqrt()
         b_positive = b >= 0
-        t = torch.where(b_positive, 2.0 * product, root - b) / torch.where(b_positive, b + root, 2.0 * a)
-        bump = t * (1.0 - t)
-        denominator = s + curvature * bump
-        return x_0 + w * t + (x - safe), -self.log_slope(t, bump, s, d_0, d_1, denominator)
+        t = torch.where(b_positive, 2.0 * c, root - b) / torch.where(b_positive, b + root, 2.0 * a)
+        _, _, log_slope = self.fraction(t, s, d_k, bend)
+        return self.from_unit(torch.addcmul(z_k, w, t)) + (x - safe), -log_slope
 
     @staticmethod
-    def log_slope(t: Tensor, bump: Tensor, s: Tensor, d_0: Tensor, d_1: Tensor, denominator: Tensor) -> Tensor:
-        """log dx/dz at the fraction t of the way from the nearer end to the farther one."""
-        slope = d_1 * t.square() + 2.0 * s * bump + d_0 * (1.0 - t).square()
-        return ((s / denominator).square() * slope).log()
+    def fraction(t: Tensor, s: Tensor, d_k: Tensor, bend: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """t (1 − t), the denominator, and log dx/dz, at the fraction t of the way through a piece along which the
+        derivative grows by `bend`."""
+        bump = t * (1.0 - t)
+        denominator = torch.addcmul(s, bend + 2.0 * (d_k - s), bump)
+        slope = torch.addcmul((d_k + bend) * t.square(), s, bump, value=2.0) + d_k * (1.0 - t).square()
+        return bump, denominator, ((s / denominator).square() * slope).log()
 
     def extra_repr(self) -> str:
         return f"bins={self.bins}, bound={self.bound:g}"

@@ -21,7 +21,7 @@ from flowlib.core import Compose, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.summary import summary
-from flowlib.transforms import ActNorm, Autoregressive, Coupling, Partition, Permutation, Planar, Radial, Sylvester
+from flowlib.transforms import ActNorm, Autoregressive, CouplingStack, Partition, Planar, Radial, Sylvester
 
 __all__ = [
     "iaf",
@@ -109,12 +109,16 @@ def spline_flow(
     context_dim: int = 0,
     base: Base | None = None,
 ) -> Flow:
-    """Rational-quadratic couplings. Durkan et al. (2019), Neural spline flows, section 3. Args: `real_nvp`, and
+    """Rational-quadratic couplings. Durkan et al. (2019), Neural spline flows, section 3.
+
+    Turned round, as in the paper: the spline's formula runs from data to noise, where maximum likelihood needs it, and
+    its root from noise to data. Args: `real_nvp`, and
+
 
     bins: pieces of each spline.
     bound: half the side of the box that it bends, in standard deviations of the data.
     """
-    return coupling_flow(RationalQuadratic(bins, bound), dim, layers, hidden, context_dim, base)
+    return coupling_flow(RationalQuadratic(bins, bound), dim, layers, hidden, context_dim, base, turn=Inverse)
 
 
 def maf(
@@ -154,8 +158,8 @@ def transformer_flow(
     Args: `real_nvp`, and the width of a token, the attention heads and the depth in blocks of each transformer.
     """
 
-    def conditioner(dim: int, n_params: int, context_dim: int) -> nn.Module:
-        return CausalTransformer(dim, n_params, width, heads, depth, context_dim)
+    def conditioner(dim: int, n_params: int, context_dim: int, reverse: bool) -> nn.Module:
+        return CausalTransformer(dim, n_params, width, heads, depth, context_dim, reverse)
 
     return autoregressive_flow(Affine(), conditioner, dim, layers, context_dim, base)
 
@@ -185,14 +189,27 @@ def stack(layer: Callable[[], Transform], layers: int, fast: str, dim: int, base
     return Flow(Compose(transforms), base or StandardNormal(dim))
 
 
-def coupling_flow(law: Law, dim: int, layers: int, hidden: Sequence[int], context_dim: int, base: Base | None) -> Flow:
-    """K couplings: what stayed in one moves in the next, and every two layers the vector is cut in another way."""
+def coupling_flow(
+    law: Law,
+    dim: int,
+    layers: int,
+    hidden: Sequence[int],
+    context_dim: int,
+    base: Base | None,
+    turn: Callable[[Transform], Transform] = lambda layer: layer,
+) -> Flow:
+    """K couplings, perhaps turned round: what stayed in one moves in the next, and beyond D = 2 the vector is cut in
+    another way every two layers."""
     transforms: list[Transform] = []
-    for k in range(check_count("flow", "layers", layers)):
-        kind = "alternate" if dim > 2 and k // 2 % 2 else "halves"
-        partition = Partition(dim, kind, flip=k % 2 == 1)
-        net = MLP(partition.kept + context_dim, partition.moved * law.n_params, hidden)
-        transforms.append(Coupling(law, net, partition, context_dim))
+    length = check_count("flow", "layers", layers) if dim == 2 else 2
+    for k in range(0, layers, length):
+        partition = Partition(dim, "alternate" if k // 2 % 2 else "halves")
+        first, second = (
+            (kept + context_dim, moved * law.n_params, hidden)
+            for kept, moved in (partition.sizes, reversed(partition.sizes))
+        )
+        nets = [MLP(*(second if i % 2 else first)) for i in range(min(length, layers - k))]
+        transforms.append(turn(CouplingStack(law, nets, partition, context_dim)))
     return Flow(Compose([*transforms, ActNorm(dim)]), base or StandardNormal(dim))
 
 
@@ -205,19 +222,18 @@ def autoregressive_flow(
     base: Base | None,
     turn: Callable[[Transform], Transform] = lambda layer: layer,
 ) -> Flow:
-    """K autoregressive layers, each perhaps turned round, the order of the coordinates reversed between them."""
-    transforms: list[Transform] = []
-    for k in range(check_count("flow", "layers", layers)):
-        if k > 0:
-            transforms.append(Permutation(list(reversed(range(dim)))))
-        transforms.append(turn(Autoregressive(law, conditioner(dim, law.n_params, context_dim=context_dim))))
+    """K autoregressive layers, each perhaps turned round; each takes the coordinates in the reverse order of the last."""
+    transforms = [
+        turn(Autoregressive(law, conditioner(dim, law.n_params, context_dim=context_dim, reverse=k % 2 == 1)))
+        for k in range(check_count("flow", "layers", layers))
+    ]
     return Flow(Compose([*transforms, ActNorm(dim)]), base or StandardNormal(dim))
 
 
 def made(hidden: Sequence[int]) -> Callable[..., nn.Module]:
     """MADE with these hidden layers, for any number of dimensions and parameters."""
 
-    def conditioner(dim: int, n_params: int, context_dim: int) -> nn.Module:
-        return MADE(dim, n_params, hidden, context_dim)
+    def conditioner(dim: int, n_params: int, context_dim: int, reverse: bool) -> nn.Module:
+        return MADE(dim, n_params, hidden, context_dim, reverse)
 
     return conditioner

@@ -7,8 +7,10 @@ layer of each starts at zero, so that a flow starts as the identity.
 An autoregressive conditioner has two faces that agree exactly:
 
     net(x, context) -> params (..., D, n_params)                            all coordinates in one pass
-    state = net.begin(x, context)
-    params_i, state = net.step(state, i, x_{i-1})           one coordinate at a time, nothing twice
+    state = net.begin(x, context)                                           x (N, D)
+    params_i, state = net.step(state, i, x_{i-1})                           one coordinate at a time, nothing twice
+
+`net.order` says which coordinate the i-th step is about.
 """
 
 import math
@@ -50,6 +52,7 @@ class MADE(nn.Module):
         n_params: parameters per coordinate, `law.n_params`.
         hidden: sizes of the hidden layers.
         context_dim: size of the context that every coordinate may see.
+        reverse: count the degrees of the coordinates from the last one: x_i looks at x_{i+1}, ..., x_D alone.
 
     Paper: Germain et al. (2015), MADE; Papamakarios et al. (2017), Masked autoregressive flow.
 
@@ -57,21 +60,30 @@ class MADE(nn.Module):
     torch.Size([5, 3, 2])
     """
 
-    def __init__(self, dim: int, n_params: int, hidden: Sequence[int] = (64, 64), context_dim: int = 0):
+    def __init__(
+        self,
+        dim: int,
+        n_params: int,
+        hidden: Sequence[int] = (64, 64),
+        context_dim: int = 0,
+        reverse: bool = False,
+    ):
         super().__init__()
         self.dim, self.n_params = check_count("MADE", "dim", dim), check_count("MADE", "n_params", n_params)
         self.context_dim = check_count("MADE", "context_dim", context_dim, 0)
+        self.order = range(dim)[::-1] if reverse else range(dim)
+        rank = torch.tensor(self.order)  # its own inverse
         lowest = 0 if context_dim or dim == 1 else 1
-        degrees = [torch.cat([torch.zeros(context_dim), torch.arange(1, dim + 1)])]
+        degrees = [torch.cat([torch.zeros(context_dim), rank + 1])]
         degrees += [lowest + torch.arange(size) * (dim - lowest) // size for size in check_hidden("MADE", hidden)]
-        degrees += [torch.arange(dim).repeat_interleave(n_params)]  # one below the coordinate they speak about
+        degrees += [rank.repeat_interleave(n_params)]  # one below the coordinate they speak about
         self.layers = nn.ModuleList()
         for k, (before, after) in enumerate(pairwise(degrees)):
             self.layers.append(nn.Linear(len(before), len(after)))
             self.register_buffer(f"mask_{k}", (after[:, None] >= before[None, :]).float(), persistent=False)
         start_at_zero(self.layers[-1])
-        # how many units of each layer have degree 0, 1, ..., dim − 1
-        self.counts = [[int((layer == degree).sum()) for degree in range(dim)] for layer in degrees[1:]]
+        # how many units of each layer have a degree below 0, 1, ..., dim
+        self.below = [[int((layer < degree).sum()) for degree in range(dim + 1)] for layer in degrees[1:]]
 
     def weight(self, k: int) -> Tensor:
         """The masked weight of layer k."""
@@ -85,31 +97,43 @@ class MADE(nn.Module):
             h = relu(h) if k < last else h
         return h.unflatten(-1, (self.dim, self.n_params))
 
-    def begin(self, x: Tensor, context: Tensor | None = None) -> list[Tensor]:
-        """What each layer's units have heard so far: their biases, and the context in the first layer."""
-        heard = [layer.bias.expand(*x.shape[:-1], -1) for layer in self.layers]
+    def begin(self, x: Tensor, context: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        """The weights (inputs, outputs), both in the order of the steps, and what each layer's units have heard so far
+        (N, outputs): their biases, and the context in the first layer. x (N, D)."""
+        weights = [self.weight(k).T.contiguous() for k in range(len(self.layers))]
+        biases = [layer.bias for layer in self.layers]
+        if self.order[0] > 0:
+            told, seen = weights[0].split([self.context_dim, self.dim])
+            weights[0] = torch.cat([told, seen.flip(0)])
+            weights[-1], biases[-1] = (
+                out.unflatten(-1, (self.dim, self.n_params)).flip(-2).flatten(-2) for out in (weights[-1], biases[-1])
+            )
+        heard = [x.new_zeros(len(x), 1) + bias for bias in biases]
         if self.context_dim:
-            seen = with_context(x[..., :0], context, self.context_dim, first=True)
-            heard[0] = heard[0] + linear(seen, self.weight(0)[:, : self.context_dim])
-        return heard
+            seen = with_context(x[:, :0], context, self.context_dim, first=True)
+            heard[0] = heard[0] + seen @ weights[0][: self.context_dim]
+        return weights, heard
 
-    def step(self, heard: list[Tensor], i: int, previous: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """The parameters of coordinate i (..., n_params) once x_{i−1} (...) is known; it speaks to all the rest."""
-        heard, last = list(heard), len(self.layers) - 1
-        if i > 0:
-            column = self.context_dim + i - 1
-            heard[0] = heard[0] + linear(previous.unsqueeze(-1), self.to_the_rest(0, heard, column, column + 1))
-        for k in range(last):
-            n, end = self.counts[k][i], sum(self.counts[k][: i + 1])
-            speaks, heard[k] = relu(heard[k][..., :n]), heard[k][..., n:]
-            heard[k + 1] = heard[k + 1] + linear(speaks, self.to_the_rest(k + 1, heard, end - n, end))
-        params, heard[last] = heard[last][..., : self.n_params], heard[last][..., self.n_params :]
-        return params, heard
+    def step(self, state: tuple, i: int, previous: Tensor | None) -> tuple[Tensor, tuple]:
+        """The parameters (N, n_params) of the i-th coordinate in `order`, once the one before it (N,) is known."""
+        weights, heard = state
+        speaks, start, left = None if i == 0 else previous.unsqueeze(-1), self.context_dim + i - 1, []
+        for weight, before, below in zip(weights, heard, self.below, strict=True):
+            if speaks is not None:  # to the units that have not spoken yet
+                spoken = weight.shape[-1] - before.shape[-1]
+                before = hear(before, speaks, weight[start : start + speaks.shape[-1], spoken:])
+            start, end = below[i], below[i + 1]
+            params, rest = before.split([end - start, before.shape[-1] - end + start], -1)
+            speaks = relu(params)
+            left.append(rest)
+        return params, (weights, left)
 
-    def to_the_rest(self, k: int, heard: list[Tensor], start: int, end: int) -> Tensor:
-        """The weight of layer k from its inputs start, ..., end − 1 to its units that have not spoken yet."""
-        rows = self.layers[k].out_features
-        return self.weight(k)[rows - heard[k].shape[-1] :, start:end]
+
+def hear(before: Tensor, speaks: Tensor, weight: Tensor) -> Tensor:
+    """before + speaks @ weight: (N, o), (N, i), (i, o) -> (N, o). In place where no gradient needs what was before."""
+    if speaks.shape[-1] == 1:  # an outer product is no work for a matrix multiplication
+        return torch.addcmul(before, speaks, weight) if torch.is_grad_enabled() else before.addcmul_(speaks, weight)
+    return torch.addmm(before, speaks, weight) if torch.is_grad_enabled() else before.addmm_(speaks, weight)
 
 
 class CausalTransformer(nn.Module):
@@ -124,6 +148,7 @@ class CausalTransformer(nn.Module):
         width: size of a token, a multiple of heads.
         heads, depth: attention heads; blocks.
         context_dim: size of the context that every token may see.
+        reverse: the tokens run from the last coordinate to the first.
 
     Paper: Vaswani et al. (2017); as a flow, Patacchiola et al. (2024), Transformer neural autoregressive flows, and
     Zhai et al. (2024), TarFlow.
@@ -132,13 +157,23 @@ class CausalTransformer(nn.Module):
     torch.Size([5, 3, 2])
     """
 
-    def __init__(self, dim: int, n_params: int, width: int = 64, heads: int = 4, depth: int = 2, context_dim: int = 0):
+    def __init__(
+        self,
+        dim: int,
+        n_params: int,
+        width: int = 64,
+        heads: int = 4,
+        depth: int = 2,
+        context_dim: int = 0,
+        reverse: bool = False,
+    ):
         super().__init__()
         self.dim, self.n_params = check_count("CausalTransformer", "dim", dim), n_params
         self.context_dim = check_count("CausalTransformer", "context_dim", context_dim, 0)
         check_count("CausalTransformer", "n_params", n_params)
         if check_count("CausalTransformer", "width", width) % check_count("CausalTransformer", "heads", heads):
             raise ValueError(f"CausalTransformer: width must be a multiple of heads = {heads}; got {width}.")
+        self.order = range(dim)[::-1] if reverse else range(dim)
         self.embed = nn.Linear(1, width)
         self.position = nn.Parameter(torch.randn(dim, width) / math.sqrt(width))
         self.context = nn.Linear(context_dim, width) if context_dim else None
@@ -156,11 +191,14 @@ class CausalTransformer(nn.Module):
         return tokens + self.context(with_context(x[..., :0], context, self.context_dim, first=True)).unsqueeze(-2)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        reverse = self.order[0] > 0
+        x = x.flip(-1) if reverse else x
         shifted = torch.cat([torch.zeros_like(x[..., :1]), x[..., :-1]], -1)  # (..., D)
         h = self.tokens(shifted, self.position, context)
         for block in self.blocks:
             h, _ = block(h, None)
-        return self.head(self.norm(h))
+        params = self.head(self.norm(h))  # (..., D, n_params)
+        return params.flip(-2) if reverse else params
 
     def begin(self, x: Tensor, context: Tensor | None = None) -> tuple:
         """Nothing seen yet: a start value, the context, and an empty cache a block."""

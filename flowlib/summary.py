@@ -9,7 +9,7 @@ from torch import nn
 
 from flowlib.core import Compose, Flow, Inverse, Transform
 from flowlib.nets import MADE, CausalTransformer
-from flowlib.transforms import Autoregressive, Coupling, Planar, Sylvester
+from flowlib.transforms import Autoregressive, Coupling, CouplingStack, Planar, Sylvester
 
 ONE_PASS = "one pass"
 
@@ -80,6 +80,10 @@ def describe(module: nn.Module) -> str:
         return f"{name}({describe(module.transform)})"
     if isinstance(module, Coupling):
         return f"{name}: {describe(module.law)}, {network(module.conditioner)}, {module.partition.extra_repr()}"
+    if isinstance(module, CouplingStack):
+        first, count = module.couplings[0], len(module.couplings)
+        sizes = f"{module.partition.kind}, {first.partition.kept} and {first.partition.moved} in turns"
+        return f"{count} × Coupling: {describe(first.law)}, {network(first.conditioner)}, {sizes}"
     if isinstance(module, Autoregressive):
         return f"{name}: {describe(module.law)}, {network(module.conditioner)}"
     sizes = module.extra_repr()

@@ -6,9 +6,11 @@ import math
 import pytest
 import torch
 
+from flowlib import core
 from flowlib.laws import Affine, RationalQuadratic
+from flowlib.models import maf
 from flowlib.nets import MADE, MLP, CausalTransformer
-from flowlib.transforms import ActNorm, Autoregressive, Coupling, Partition, Planar, PlanarStack
+from flowlib.transforms import ActNorm, Autoregressive, Coupling, CouplingStack, Partition, Planar, PlanarStack
 
 DOUBLE = torch.float64
 
@@ -24,6 +26,7 @@ def test_spline_is_exact_at_knots_and_ends() -> None:
         back, _ = law.inverse(y[:, k], params)
         assert torch.allclose(back, x[:, k], atol=1e-10)
     assert torch.equal(x[:, [0, -1]], torch.tensor([-2.0, 2.0], dtype=DOUBLE).expand(30, 2))
+    assert torch.equal(slope[:, [0, -1]], torch.ones(30, 2, dtype=DOUBLE))
 
 
 def test_spline_derivative_is_continuous_at_the_ends() -> None:
@@ -75,20 +78,25 @@ def moved(module):
 
 @pytest.mark.parametrize("net", [MADE, CausalTransformer])
 @pytest.mark.parametrize("context_dim", [0, 3])
-def test_conditioners_are_causal_and_agree_with_their_steps(net, context_dim: int) -> None:
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("grad", [False, True])
+def test_conditioners_are_causal_and_agree_with_their_steps(net, context_dim: int, reverse: bool, grad: bool) -> None:
     torch.manual_seed(0)
-    conditioner = moved(net(5, 2, context_dim=context_dim))
+    conditioner = moved(net(5, 2, context_dim=context_dim, reverse=reverse))
     x = torch.randn(4, 5, dtype=DOUBLE)
     context = torch.randn(4, context_dim, dtype=DOUBLE) if context_dim else None
     whole = conditioner(x, context)  # (4, 5, 2)
-    state, previous = conditioner.begin(x, context), None
-    for i in range(5):
-        params, state = conditioner.step(state, i, previous)
-        assert torch.allclose(params, whole[:, i], atol=1e-12)
-        previous = x[:, i]
+    with torch.set_grad_enabled(grad):
+        state, previous = conditioner.begin(x, context), None
+        for step, i in enumerate(conditioner.order):
+            params, state = conditioner.step(state, step, previous)
+            assert torch.allclose(params, whole[:, i], atol=1e-12)
+            previous = x[:, i]
     jacobian = torch.func.jacrev(lambda row: conditioner(row, None if context is None else context[0]))(
         x[0]
     )  # (5, 2, 5)
+    if reverse:
+        jacobian = jacobian.flip(0, 2)
     assert jacobian.sum(1).triu().abs().max() == 0  # the parameters of x_i look at x_1, ..., x_{i-1} alone
     assert (jacobian.abs().sum(1).tril(-1) > 0).sum() == 10  # and at all of them
 
@@ -159,9 +167,38 @@ def test_a_planar_stack_is_its_layers(double) -> None:
     assert all(isinstance(layer, Planar) for layer in stack.layers().transforms)
 
 
+@pytest.mark.parametrize("dim", [2, 5])
+def test_a_coupling_stack_is_its_layers(dim: int, double) -> None:
+    torch.manual_seed(0)
+    sizes = Partition(dim, "alternate").sizes
+    nets = [MLP(sizes[k % 2] + 1, sizes[1 - k % 2] * 2) for k in range(5)]
+    stack = moved(CouplingStack(Affine(), nets, Partition(dim, "alternate"), context_dim=1))
+    z, context = torch.randn(20, dim), torch.randn(20, 1)
+    for a, b in zip(stack(z, context), stack.layers()(z, context), strict=True):
+        assert torch.allclose(a, b)
+    assert all(isinstance(layer, Coupling) for layer in stack.layers().transforms)
+
+
+@pytest.mark.parametrize("context", [None, torch.randn(3), torch.randn(4, 50, 3)], ids=["none", "one", "each"])
+def test_a_large_evaluation_in_chunks_is_the_same(context, monkeypatch) -> None:
+    torch.manual_seed(0)
+    flow = maf(dim=3, layers=2, context_dim=0 if context is None else 3)
+    x = torch.randn(4, 50, 3)
+    flow.log_prob(x, context)  # ActNorm has seen its batch
+    whole = flow.log_prob(x, context)
+    monkeypatch.setattr(core, "CHUNK", 17)
+    with torch.no_grad():
+        assert torch.allclose(flow.log_prob(x, context), whole, atol=1e-5)
+        torch.manual_seed(1)
+        samples = flow.sample(40, None if context is None else context.flatten()[:3])
+    torch.manual_seed(1)
+    assert torch.allclose(flow.sample(40, None if context is None else context.flatten()[:3]), samples, atol=1e-5)
+
+
 BAD = [
     (lambda: Partition(1), "Partition: dim must be a whole number, 2 or more; got 1"),
     (lambda: Partition(4, "thirds"), "Partition: kind must be one of 'halves', 'alternate'; got 'thirds'"),
+    (lambda: CouplingStack(Affine(), [], Partition(2)), "CouplingStack: conditioners is empty"),
     (lambda: Affine(bound=0), "Affine: bound must be a finite number greater than 0; got 0"),
     (lambda: RationalQuadratic(0), "RationalQuadratic: bins must be a whole number, 1 or more; got 0"),
     (lambda: RationalQuadratic(2000), "RationalQuadratic: bins must be below 1000; got 2000"),

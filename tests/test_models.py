@@ -82,10 +82,10 @@ def test_wrong_sizes(name: str, argument: str, value: float) -> None:
 def test_summary() -> None:
     assert repr(summary(build("real_nvp", layers=3))).splitlines() == [
         "Flow on points of shape (2,), from noise to data:",
-        "  p_Z  StandardNormal(dim=2)                                                         0",
-        "  1–3  Coupling: Affine(bound=3), MLP 1 → 16 → 16 → 2, halves, keeps 1, moves 1  1,014",
-        "  4    ActNorm(dim=2)                                                                4",
-        "  all                                                                            1,018",
+        "  p_Z  StandardNormal(dim=2)                                                             0",
+        "  1    3 × Coupling: Affine(bound=3), MLP 1 → 16 → 16 → 2, halves, 1 and 1 in turns  1,014",
+        "  2    ActNorm(dim=2)                                                                    4",
+        "  all                                                                                1,018",
         "  sample: one pass",
         "  log_prob: one pass",
     ]

@@ -1,7 +1,7 @@
 """The flow families, one a file, in the order of the course."""
 
 from flowlib.transforms.autoregressive import Autoregressive
-from flowlib.transforms.coupling import Coupling, Partition
+from flowlib.transforms.coupling import Coupling, CouplingStack, Partition
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
 from flowlib.transforms.linear import Linear, Permutation, Rotation
 from flowlib.transforms.planar import Planar, PlanarStack
@@ -12,6 +12,7 @@ __all__ = [
     "ActNorm",
     "Autoregressive",
     "Coupling",
+    "CouplingStack",
     "ElementwiseAffine",
     "LeakyReLU",
     "Linear",

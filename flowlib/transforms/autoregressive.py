@@ -11,7 +11,7 @@ from flowlib.laws import Law
 
 
 class Autoregressive(Transform):
-    """x_i = g(z_i; m_i(x_1, ..., x_{i−1})).
+    """x_i = g(z_i; m_i(x_1, ..., x_{i−1})), or any other order of the coordinates that the conditioner has.
 
     Map: as above, so `forward` must know x_{i−1} before it can make x_i: D steps. `inverse` knows all of x: one pass.
     That is MAF, fast for densities; `Inverse(Autoregressive(...))` is IAF, fast for samples.
@@ -42,13 +42,17 @@ class Autoregressive(Transform):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
-        state, columns, log_slopes = self.conditioner.begin(z, context), [], []
-        for i, z_i in enumerate(z.unbind(-1)):
-            params, state = self.conditioner.step(state, i, columns[-1] if columns else None)
-            x_i, log_slope = self.law(z_i.unsqueeze(-1), params.unsqueeze(-2))
-            columns.append(x_i.squeeze(-1))
+        if context is not None:
+            context = context.expand(*z.shape[:-1], context.shape[-1]).reshape(-1, context.shape[-1])  # (N, C)
+        rows, columns, log_slopes = z.reshape(-1, z.shape[-1]), {}, []  # (N, D)
+        state, x_i = self.conditioner.begin(rows, context), None
+        for step, i in enumerate(self.conditioner.order):
+            params, state = self.conditioner.step(state, step, x_i)
+            x_i, log_slope = self.law(rows[:, i], params)
+            columns[i] = x_i
             log_slopes.append(log_slope)
-        return torch.stack(columns, -1), torch.cat(log_slopes, -1).sum(-1)
+        x = torch.stack([columns[i] for i in range(len(columns))], -1)  # (N, D)
+        return x.reshape(z.shape), torch.stack(log_slopes).sum(0).reshape(z.shape[:-1])
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)

@@ -166,13 +166,15 @@ def ordered(knots: Tensor, bound: float) -> Tensor:
 def params_from_knots(law: RationalQuadratic, knots: Tensor, slopes: Tensor) -> Tensor:
     """The parameters (3 K − 1,) of a law whose inner knots (K − 1, 2) and slopes there (K − 1,) are these.
 
-    The inverse of `law.knots`: a logarithm undoes the softmax of widths and heights, log(eˢ − 1) the softplus.
+    The inverse of `law.knots`: any multiple of the widths makes the same shares, so the least becomes 1.
     """
     corner = torch.full((1, 2), law.bound)
     sides = torch.cat([-corner, knots, corner]).diff(dim=0).T / (2.0 * law.bound)  # widths and heights, (2, K)
-    raw_sides = ((sides - law.floor) / (1.0 - law.bins * law.floor)).log()
-    raw_slopes = torch.log(torch.expm1(slopes - law.floor)) - law.unit
-    return torch.cat([raw_sides.flatten(), raw_slopes])
+    shares = (sides - law.floor) / (1.0 - law.bins * law.floor)
+    shares = shares / shares.amin(-1, keepdim=True)
+    steepness = 1.0 - law.floor  # of elu below zero
+    raw_slopes = torch.where(slopes >= 1.0, slopes - 1.0, torch.log1p((slopes - 1.0) / steepness))
+    return torch.cat([(shares - 1.0).flatten(), raw_slopes])
 
 
 def outside(base: Base, view: float) -> float:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlib.core import Compose, Flow, Inverse, Transform
-from flowlib.transforms import Coupling, PlanarStack
+from flowlib.transforms import Coupling, CouplingStack, PlanarStack
 from flowlib.viz.controls import Choice, Slider
 from flowlib.viz.evaluate import evaluating
 from flowlib.viz.explorer import Explorer
@@ -120,7 +120,7 @@ def layers_of(transform: Transform) -> list[Transform]:
     """The layers from noise to data, one after the other, however they are nested."""
     if isinstance(transform, Compose):
         return [layer for part in transform.transforms for layer in layers_of(part)]
-    if isinstance(transform, PlanarStack):
+    if isinstance(transform, PlanarStack | CouplingStack):
         return layers_of(transform.layers())
     if isinstance(transform, Inverse):
         parts = layers_of(transform.transform)
@@ -131,7 +131,8 @@ def layers_of(transform: Transform) -> list[Transform]:
 def name_of(layer: Transform) -> str:
     """A layer in a few words; of a coupling layer, which coordinate stays and which moves."""
     if isinstance(layer, Inverse):
-        return f"inverse of {name_of(layer.transform)}"
+        name = name_of(layer.transform)
+        return name if isinstance(layer.transform, Coupling) else f"inverse of {name}"
     if isinstance(layer, Coupling):
         kept, moved = (int(part) for part in layer.partition.split(torch.arange(2)))
         return f"Coupling, x{'₁₂'[kept]} kept, x{'₁₂'[moved]} moved"

@@ -17,6 +17,7 @@ from flowlib.transforms import (
     ActNorm,
     Autoregressive,
     Coupling,
+    CouplingStack,
     ElementwiseAffine,
     LeakyReLU,
     Linear,
@@ -111,6 +112,12 @@ def coupling(law: Law, dim: int, kind: str = "halves", flip: bool = False) -> Co
     return Coupling(law, MLP(partition.kept, partition.moved * law.n_params, [16]), partition)
 
 
+def coupling_stack(law: Law, dim: int, length: int, kind: str = "halves") -> CouplingStack:
+    sizes = Partition(dim, kind).sizes
+    nets = [MLP(sizes[k % 2], sizes[1 - k % 2] * law.n_params, [16]) for k in range(length)]
+    return CouplingStack(law, nets, Partition(dim, kind))
+
+
 def autoregressive(law: Law, net: type, dim: int, **sizes: int) -> Autoregressive:
     return Autoregressive(law, net(dim, law.n_params, **sizes))
 
@@ -161,6 +168,11 @@ CASES = [
         for d, kind, flip in PARTITIONS
     ],
     *[
+        Case(f"coupling-stack-{law}-{d}-{kind}", lambda m=make, d=d, n=n, k=kind: coupling_stack(m(), d, n, k), d)
+        for law, make in LAWS.items()
+        for d, n, kind in ((2, 3, "halves"), (5, 2, "alternate"))
+    ],
+    *[
         Case(f"made-{law}-{d}", lambda m=make, d=d: autoregressive(m(), MADE, d, hidden=[16, 16]), d)
         for law, make in LAWS.items()
         for d in (1, 2, 5, 20)
@@ -172,6 +184,12 @@ CASES = [
         for law, make in LAWS.items()
         for d in (1, 5)
     ],
+    Case("made-reverse-5", lambda: autoregressive(Affine(), MADE, 5, hidden=[16], reverse=True), 5),
+    Case(
+        "transformer-reverse-5",
+        lambda: autoregressive(Affine(), CausalTransformer, 5, width=8, heads=2, reverse=True),
+        5,
+    ),
     Case("iaf-3", lambda: Inverse(autoregressive(Affine(), MADE, 3, hidden=[16])), 3),
     Case(
         "compose-empty",
