@@ -21,7 +21,7 @@ from flowlib.core import Compose, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.summary import summary
-from flowlib.transforms import ActNorm, Autoregressive, CouplingStack, Partition, Planar, Radial, Sylvester
+from flowlib.transforms import ActNorm, Autoregressive, CouplingStack, Partition, PlanarStack, Radial, Sylvester
 
 __all__ = [
     "iaf",
@@ -46,13 +46,18 @@ def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Ba
     Args:
         dim: D.
         layers: K.
-        fast: "sampling" (as in the paper, for `fit_energy`) or "density" (each layer turned round, for `fit`).
+        fast: "sampling" (as in the paper, for `fit_energy`) or "density" (turned round, for `fit`).
         base: p_Z, a standard normal if not given.
 
     Pushes start small, ridges steep and spread over the base: with 32 layers this ends three times nearer to the
     energies of the paper than random pushes of length one do.
     """
-    return stack(lambda: gentle_planar(dim), layers, fast, dim, base)
+    transform = PlanarStack(dim, check_count("planar_flow", "layers", layers))
+    with torch.no_grad():
+        transform.u.mul_(0.1)
+        transform.w.mul_(1.5 / transform.w.norm(dim=-1, keepdim=True))
+        transform.b.uniform_(-2.0, 2.0)
+    return Flow(turned(transform, fast), base or StandardNormal(dim))
 
 
 def radial_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Base | None = None) -> Flow:
@@ -174,19 +179,15 @@ def iaf(
     return autoregressive_flow(Affine(), made(hidden), dim, layers, context_dim, base, turn=Inverse)
 
 
-def gentle_planar(dim: int) -> Planar:
-    """A planar layer near the identity, its ridge somewhere across the base."""
-    w = torch.randn(check_count("planar_flow", "dim", dim))
-    return Planar(dim, u=0.1 * torch.randn(dim), w=1.5 * w / w.norm(), b=4.0 * torch.rand(()) - 2.0)
-
-
 def stack(layer: Callable[[], Transform], layers: int, fast: str, dim: int, base: Base | None) -> Flow:
     """K layers one after the other, or each of them turned round."""
-    check_choice("flow", "fast", fast, ("sampling", "density"))
-    transforms = [layer() for _ in range(check_count("flow", "layers", layers))]
-    if fast == "density":
-        transforms = [Inverse(transform) for transform in transforms]
+    transforms = [turned(layer(), fast) for _ in range(check_count("flow", "layers", layers))]
     return Flow(Compose(transforms), base or StandardNormal(dim))
+
+
+def turned(transform: Transform, fast: str) -> Transform:
+    """A transform that is cheap from noise to data, or its inverse, for cheap densities."""
+    return Inverse(transform) if check_choice("flow", "fast", fast, ("sampling", "density")) == "density" else transform
 
 
 def coupling_flow(
@@ -201,8 +202,8 @@ def coupling_flow(
     """K couplings, perhaps turned round: what stayed in one moves in the next, and beyond D = 2 the vector is cut in
     another way every two layers."""
     transforms: list[Transform] = []
-    length = check_count("flow", "layers", layers) if dim == 2 else 2
-    for k in range(0, layers, length):
+    length = layers if dim == 2 else 2
+    for k in range(0, check_count("flow", "layers", layers), length):
         partition = Partition(dim, "alternate" if k // 2 % 2 else "halves")
         first, second = (
             (kept + context_dim, moved * law.n_params, hidden)
@@ -222,7 +223,7 @@ def autoregressive_flow(
     base: Base | None,
     turn: Callable[[Transform], Transform] = lambda layer: layer,
 ) -> Flow:
-    """K autoregressive layers, each perhaps turned round; each takes the coordinates in the reverse order of the last."""
+    """K autoregressive layers, perhaps turned round; each takes the coordinates in the reverse order of the last."""
     transforms = [
         turn(Autoregressive(law, conditioner(dim, law.n_params, context_dim=context_dim, reverse=k % 2 == 1)))
         for k in range(check_count("flow", "layers", layers))

@@ -9,7 +9,7 @@ from torch import nn
 
 from flowlib.core import Compose, Flow, Inverse, Transform
 from flowlib.nets import MADE, CausalTransformer
-from flowlib.transforms import Autoregressive, Coupling, CouplingStack, Planar, Sylvester
+from flowlib.transforms import Autoregressive, Coupling, CouplingStack, Planar, PlanarStack, Sylvester
 
 ONE_PASS = "one pass"
 
@@ -52,9 +52,9 @@ def summary(flow: Flow) -> Summary:
     >>> from flowlib.models import planar_flow
     >>> summary(planar_flow(layers=4))
     Flow on points of shape (2,), from noise to data:
-      p_Z  StandardNormal(dim=2)   0
-      1–4  Planar(dim=2)          20
-      all                         20
+      p_Z  StandardNormal(dim=2)          0
+      1    PlanarStack(dim=2, length=4)  20
+      all                                20
       sample: one pass
       log_prob: root finding in every layer
     """
@@ -111,7 +111,7 @@ def cost(transform: Transform) -> tuple[str, str]:
         return tuple(map(dearest, zip(*map(cost, transform.transforms), strict=True))) or (ONE_PASS, ONE_PASS)
     if isinstance(transform, Autoregressive):
         return f"{transform.event_shape[0]} steps, one for each coordinate", ONE_PASS
-    if isinstance(transform, Planar | Sylvester):
+    if isinstance(transform, Planar | PlanarStack | Sylvester):
         return ONE_PASS, "root finding in every layer"
     return ONE_PASS, ONE_PASS
 

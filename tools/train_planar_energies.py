@@ -9,24 +9,12 @@ one core; the weights, 840 numbers, go to flowlib/checkpoints/planar_energies.pt
 import torch
 from torch import Tensor
 
-from flowlib import Flow
-from flowlib.bases import StandardNormal
 from flowlib.checkpoints import FOLDER
 from flowlib.datasets import energies
 from flowlib.fitting import fit_energy
-from flowlib.transforms import PlanarStack
+from flowlib.models import planar_flow
 
 LENGTHS, STARTS, STEPS, BATCH, LR = (2, 8, 32), 3, 4000, 256, 0.03
-
-
-def gentle(length: int) -> Flow:
-    """A planar flow near the identity: small pushes, ridges steep and spread over the base, as `planar_flow` starts."""
-    stack = PlanarStack(2, length)
-    with torch.no_grad():
-        stack.u.mul_(0.1)
-        stack.w.mul_(1.5 / stack.w.norm(dim=-1, keepdim=True))
-        stack.b.uniform_(-2.0, 2.0)
-    return Flow(stack, StandardNormal(2))
 
 
 def best_of_starts(name: str, length: int) -> tuple[float, dict[str, Tensor]]:
@@ -34,7 +22,7 @@ def best_of_starts(name: str, length: int) -> tuple[float, dict[str, Tensor]]:
     best = float("inf"), {}
     for seed in range(STARTS):
         torch.manual_seed(seed)
-        flow = gentle(length)
+        flow = planar_flow(layers=length)
         history = fit_energy(flow, energies.get(name), steps=STEPS, batch=BATCH, lr=LR, seed=seed)
         if history.gap < best[0]:
             best = history.gap, {key: value.detach().clone() for key, value in flow.named_parameters()}
