@@ -11,6 +11,7 @@ from PIL import Image
 
 from flowlib import Compose, Flow
 from flowlib.bases import StandardNormal
+from flowlib.models import planar_flow
 from flowlib.transforms import LeakyReLU, Planar, Radial
 from flowlib.viz import Picture, Point, Slider, area_stays_one, density, explore, filmstrip, samples, warped_grid
 from flowlib.viz.frozen import LIMIT, there_and_back
@@ -53,6 +54,7 @@ def test_filmstrip_shows_first_and_last():
     assert len(filmstrip(flow(1)).figure.axes) == 2
     axes = Figure().subplots(1, 3)
     assert filmstrip(flow(2), axes) is None
+    assert len(filmstrip(planar_flow(layers=3), resolution=20).figure.axes) == 4
 
 
 def test_pictures_leave_the_random_state_alone():

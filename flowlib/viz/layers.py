@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowlib.core import Compose, Flow, Inverse, Transform
-from flowlib.transforms import Coupling, CouplingStack, PlanarStack
+from flowlib.transforms import Coupling
 from flowlib.viz.controls import Choice, Slider
 from flowlib.viz.evaluate import evaluating
 from flowlib.viz.explorer import Explorer
@@ -18,6 +18,7 @@ from flowlib.viz.painted import density_on
 from flowlib.viz.pictures import check_dim
 from flowlib.viz.plane import Plane
 from flowlib.viz.scene import Dots, Heat, Lines, Panel, Scene, density_key, det_key
+from flowlib.viz.single import layers_of
 from flowlib.viz.snapshots import DIM, FROM_BASE, FROM_DATA, points_of, window_of
 
 DOTS = {"generate": FROM_BASE, "normalize": FROM_DATA}
@@ -114,18 +115,6 @@ def scrub_layers(
         toggles=("density", "grid", "samples", *(["paths"] if paths else [])),
         stages=stages,
     )
-
-
-def layers_of(transform: Transform) -> list[Transform]:
-    """The layers from noise to data, one after the other, however they are nested."""
-    if isinstance(transform, Compose):
-        return [layer for part in transform.transforms for layer in layers_of(part)]
-    if isinstance(transform, PlanarStack | CouplingStack):
-        return layers_of(transform.layers())
-    if isinstance(transform, Inverse):
-        parts = layers_of(transform.transform)
-        return [Inverse(layer) for layer in reversed(parts)] if len(parts) > 1 else [transform]
-    return [transform]
 
 
 def name_of(layer: Transform) -> str:

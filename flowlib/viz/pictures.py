@@ -24,6 +24,7 @@ from flowlib.viz.line import Line, default_interval
 from flowlib.viz.paint import INK, Page, paint, paint_panel, to_rgb, to_rgba
 from flowlib.viz.plane import Plane, grid_lines, limits
 from flowlib.viz.scene import Dots, Lines, Panel, Scene, array, density_key, det_key
+from flowlib.viz.single import layers_of
 
 
 class Picture:
@@ -157,7 +158,7 @@ def filmstrip(
     check_dim(flow, 2, "filmstrip")
     if stages < 2:
         raise ValueError(f"stages is {stages}; expected 2 or more: the base and the end")
-    layers = list(flow.transform.transforms) if isinstance(flow.transform, Compose) else [flow.transform]
+    layers = layers_of(flow.transform)
     count = min(stages, len(layers) + 1)
     shown = [round(i * len(layers) / (count - 1)) for i in range(count)]
     plane = Plane(flow.base, window, resolution, samples=0, vertices=289)
