@@ -202,4 +202,5 @@ def in_chunks(
     else:
         contexts = context.expand(*shape, context.shape[-1]).reshape(-1, context.shape[-1]).split(CHUNK)
     moved, log_det = zip(*map(call, parts, contexts), strict=True)
+    log_det = [term.expand(len(part)) for term, part in zip(log_det, parts, strict=True)]
     return torch.cat(moved).reshape(points.shape), torch.cat(log_det).reshape(shape)
