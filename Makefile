@@ -29,8 +29,9 @@ notebooks: $(STAMP) ## run the notebooks again, in order, and store them as the 
 lint: $(STAMP) ## ruff over the library, the tools, the tests and the notebooks
 	@"$(PY)" -m ruff check .
 
-bench: $(STAMP) .venv/peers ## training, density and sampling beside other libraries and beside the floor
+bench: $(STAMP) .venv/peers ## speed and quality beside other libraries, half an hour on one core
 	@"$(PY)" -W ignore -m benchmarks.bench_flows
+	@"$(PY)" -W ignore -m benchmarks.quality
 
 bench-sliders: $(STAMP) ## how fast a picture follows its slider, beside the usual way and the floor
 	@"$(PY)" -m benchmarks.bench_sliders
