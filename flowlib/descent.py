@@ -68,8 +68,8 @@ def descend(
                 keeper.note(shown, norm)
                 if (step + 1) % every == 0 or step + 1 == steps:
                     keeper.check()
-                if bar is not None and (step + 1) % REPORT == 0:
-                    report(bar, shown.item(), floor)
+                if bar is not None and ((step + 1) % REPORT == 0 or step + 1 == steps):
+                    report(bar, step + 1, shown.item(), floor)
         if steps in wanted:
             keeper.history.snapshots[steps] = copy_state(flow)
     except NotFinite as error:
@@ -178,7 +178,7 @@ def watched() -> bool:
     return sys.stderr.isatty() if kernel is None else bool(getattr(kernel, "_allow_stdin", False))
 
 
-def report(bar, loss: float, floor: float | None) -> None:
+def report(bar, done: int, loss: float, floor: float | None) -> None:
     above = "" if floor is None else f" = floor + {loss - floor:.3f}"
     bar.set_description_str(f"loss {loss:.3f}{above}", refresh=False)
-    bar.update(REPORT)
+    bar.update(done - bar.n)

@@ -172,7 +172,7 @@ class PlanarStack(Transform):
     def _one_by_one(self, x: Tensor, u: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` as the formula reads, layer by layer."""
         log_det = x.new_zeros(x.shape[:-1])
-        for u_k, w_k, b_k, product_k in zip(u.unbind(), self.w.unbind(), self.b.unbind(), product.unbind(), strict=True):
+        for u_k, w_k, b_k, product_k in zip(u, self.w, self.b, product, strict=True):
             h = torch.tanh((x * w_k).sum(-1) + b_k)  # (...)
             x = x + u_k * h.unsqueeze(-1)
             log_det = log_det + (1.0 + product_k * (1.0 - h.square())).log()
