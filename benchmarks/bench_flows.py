@@ -115,6 +115,25 @@ def evaluation(task: str, direction: str, rounds: int) -> dict[str, float]:
         return ratios(calls, rounds, 1)
 
 
+def profile(task: str, steps: int = 50) -> None:
+    """Where a step of flowlib spends more than the floor: calls and µs a step, the dearest operations first."""
+    x, bottom, flow = data(task, 512), floor(task), BUILDERS[task]["flowlib"]()
+    found = []
+    for module, loss in ((bottom, lambda: bottom(floor_input(task, x))), (flow, lambda: -flow.log_prob(x).mean())):
+        step = training_step(module, loss)
+        step()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as trace:
+            for _ in range(steps):
+                step()
+        found.append({e.key: (e.count / steps, e.self_cpu_time_total / steps) for e in trace.key_averages()})
+    below, above = found
+    more = {key: (n - below.get(key, (0, 0))[0], t - below.get(key, (0, 0))[1]) for key, (n, t) in above.items()}
+    print(f"{task}: what a step of flowlib has above the floor\n{'operation':<60}{'calls':>8}{'µs':>8}")
+    for key, (calls, time_above) in sorted(more.items(), key=lambda item: -item[1][1])[:20]:
+        print(f"{key[:58]:<60}{calls:8.1f}{time_above:8.1f}")
+    print(f"{'all':<60}{sum(n for n, _ in more.values()):8.1f}{sum(t for _, t in more.values()):8.1f}")
+
+
 def line(label: str, found: dict[str, float], goal: str = "") -> None:
     cells = "".join(f"{found[name]:>18.2f}" if name in found else f"{'':>18}" for name in PEER_COLUMNS)
     print(f"{label:<22}{cells}  {goal}", flush=True)
@@ -124,9 +143,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--tasks", nargs="*", default=list(BUILDERS))
+    parser.add_argument(
+        "--profile", metavar="TASK", choices=["RealNVP", "NSF", "MAF"], help="compare with the floor only"
+    )
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    if options.profile:
+        return profile(options.profile)
     print("multiples of the floor, smaller is better")
     print(f"{'':<22}" + "".join(f"{name:>18}" for name in PEER_COLUMNS))
     for task in options.tasks:

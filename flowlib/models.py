@@ -49,12 +49,12 @@ def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Ba
         fast: "sampling" (as in the paper, for `fit_energy`) or "density" (turned round, for `fit`).
         base: p_Z, a standard normal if not given.
 
-    Pushes start small, ridges steep and spread over the base: with 32 layers this ends three times nearer to the
-    energies of the paper than random pushes of length one do.
+    Pushes start at 1 / √K of a random length, so that all of them together are about as long as one alone; ridges start
+    steep and spread over the base.
     """
     transform = PlanarStack(dim, check_count("planar_flow", "layers", layers))
     with torch.no_grad():
-        transform.u.mul_(0.1)
+        transform.u.div_(layers**0.5)
         transform.w.mul_(1.5 / transform.w.norm(dim=-1, keepdim=True))
         transform.b.uniform_(-2.0, 2.0)
     return Flow(turned(transform, fast), base or StandardNormal(dim))
