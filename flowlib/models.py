@@ -50,13 +50,13 @@ def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Ba
         base: p_Z, a standard normal if not given.
 
     Pushes start at 1 / √K of a random length, so that all of them together are about as long as one alone; ridges start
-    steep and spread over the base.
+    one unit wide, within one unit of the middle of the base.
     """
     transform = PlanarStack(dim, check_count("planar_flow", "layers", layers))
     with torch.no_grad():
         transform.u.div_(layers**0.5)
-        transform.w.mul_(1.5 / transform.w.norm(dim=-1, keepdim=True))
-        transform.b.uniform_(-2.0, 2.0)
+        transform.w.div_(transform.w.norm(dim=-1, keepdim=True))
+        transform.b.uniform_(-1.0, 1.0)
     return Flow(turned(transform, fast), base or StandardNormal(dim))
 
 
