@@ -39,6 +39,7 @@ class Transform(nn.Module):
         self.event_shape = torch.Size(event_shape)
         self.data_shape = self.event_shape if data_shape is None else torch.Size(data_shape)
         self.event_dims, self.data_dims = len(self.event_shape), len(self.data_shape)
+        self.axes = tuple(range(-self.event_dims, 0))  # of z: what a sum over one point runs along
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z (..., D) -> x = f(z) (..., D) and log |det ∂f/∂z| (...)."""
@@ -55,6 +56,10 @@ class Transform(nn.Module):
     def check_data(self, value: Tensor) -> None:
         """Raise a clear error unless `value` is a float tensor of shape (..., *data_shape)."""
         check_event(type(self).__name__, value, self.data_shape)
+
+    def batch_shape(self, z: Tensor) -> torch.Size:
+        """The dimensions of z to the left of the event, (...)."""
+        return z.shape[: z.dim() - self.event_dims]
 
     def extra_repr(self) -> str:
         if self.data_shape != self.event_shape:
@@ -89,13 +94,14 @@ class Compose(Transform):
                     f"{tuple(transform.event_shape)}. Give them one shape."
                 )
         super().__init__(*((transforms[0].event_shape, transforms[-1].data_shape) if transforms else ((),)))
-        if not transforms:  # the identity on vectors of every size
-            self.event_dims = self.data_dims = 1
+        # no transforms: the identity on vectors of every size
+        self.event_dims = transforms[0].event_dims if transforms else 1
+        self.data_dims = transforms[-1].data_dims if transforms else 1
         self.transforms = nn.ModuleList(transforms)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
-        log_det = z.new_zeros(z.shape[: z.dim() - self.event_dims])
+        log_det = z.new_zeros(self.batch_shape(z))
         for transform in self.transforms:
             z, term = transform(z, context)
             log_det = log_det + term
@@ -112,7 +118,7 @@ class Compose(Transform):
     def trace(self, z: Tensor, context: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (z_k, Σ_{i≤k} log-dets) for k = 0, ..., K: the path of each point, for pictures."""
         self.check_input(z)
-        log_det = z.new_zeros(z.shape[: z.dim() - self.event_dims])
+        log_det = z.new_zeros(self.batch_shape(z))
         yield z, log_det
         for transform in self.transforms:
             z, term = transform(z, context)

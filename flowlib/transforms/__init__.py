@@ -3,6 +3,7 @@
 from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling, CouplingStack, Partition
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
+from flowlib.transforms.images import Conv1x1, Flatten, Squeeze, Unflatten
 from flowlib.transforms.linear import Linear, Permutation, Rotation
 from flowlib.transforms.planar import Planar, PlanarStack
 from flowlib.transforms.radial import Radial
@@ -11,9 +12,11 @@ from flowlib.transforms.sylvester import Sylvester
 __all__ = [
     "ActNorm",
     "Autoregressive",
+    "Conv1x1",
     "Coupling",
     "CouplingStack",
     "ElementwiseAffine",
+    "Flatten",
     "LeakyReLU",
     "Linear",
     "Logit",
@@ -24,5 +27,7 @@ __all__ = [
     "Radial",
     "Rotation",
     "Sigmoid",
+    "Squeeze",
     "Sylvester",
+    "Unflatten",
 ]

@@ -3,6 +3,7 @@
 A case says how to build the transform, which points z it may be given, and, where a check cannot apply to it, why.
 """
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,9 +17,11 @@ from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.transforms import (
     ActNorm,
     Autoregressive,
+    Conv1x1,
     Coupling,
     CouplingStack,
     ElementwiseAffine,
+    Flatten,
     LeakyReLU,
     Linear,
     Logit,
@@ -29,7 +32,9 @@ from flowlib.transforms import (
     Radial,
     Rotation,
     Sigmoid,
+    Squeeze,
     Sylvester,
+    Unflatten,
 )
 
 
@@ -54,18 +59,33 @@ class Case:
     Args:
         name: what pytest shows.
         make: builds it, with its random initialisation.
-        dim: D.
-        points: (n, dim, radius) -> z (n, dim) where the transform is defined.
+        size: D, or the shape of an image z.
+        points: (n, D, radius) -> z (n, D) where the transform is defined.
         whole_space: False if f maps to or from a part of R^D only, so that points cannot be chosen freely.
         not_for: check name -> the reason why it cannot apply.
     """
 
     name: str
     make: Callable[[], Transform]
-    dim: int
+    size: int | tuple[int, ...]
     points: Callable[[int, int, float], Tensor] = gaussian
     whole_space: bool = True
     not_for: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one point z."""
+        return (self.size,) if isinstance(self.size, int) else self.size
+
+    @property
+    def dim(self) -> int:
+        """How many numbers one point has."""
+        return math.prod(self.shape)
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """The shape of one point x."""
+        return tuple(self.make().data_shape) or self.shape
 
     def seed(self) -> None:
         torch.manual_seed(zlib.crc32(self.name.encode()))
@@ -80,9 +100,9 @@ class Case:
         return transform
 
     def z(self, n: int = 20, dtype: torch.dtype = torch.float64, radius: float = 1.0) -> Tensor:
-        """n points where the transform is defined, (n, D)."""
+        """n points where the transform is defined, (n, *shape)."""
         self.seed()
-        return self.points(n, self.dim, radius).to(dtype)
+        return self.points(n, self.dim, radius).to(dtype).reshape(n, *self.shape)
 
 
 # Sigmoid rounds to 0 or 1 beyond |z| = 17 in float32, and what is rounded away cannot come back (see its docstring).
@@ -122,10 +142,10 @@ def autoregressive(law: Law, net: type, dim: int, **sizes: int) -> Autoregressiv
     return Autoregressive(law, net(dim, law.n_params, **sizes))
 
 
-def standardized(dim: int) -> ActNorm:
+def standardized(dim: int | tuple[int, ...]) -> ActNorm:
     """An ActNorm that has seen its first batch."""
     layer = ActNorm(dim)
-    layer.inverse(3.0 * torch.randn(50, dim) + 1.0)
+    layer.inverse(3.0 * torch.randn(50, *layer.event_shape) + 1.0)
     return layer
 
 
@@ -184,6 +204,19 @@ CASES = [
         for law, make in LAWS.items()
         for d in (1, 5)
     ],
+    Case("affine-image", lambda: ElementwiseAffine((3, 4, 4)), (3, 4, 4)),
+    Case("sigmoid-image", lambda: Sigmoid((1, 4, 4)), (1, 4, 4), **bounded),
+    Case("logit-image", lambda: Logit((1, 4, 4)), (1, 4, 4), **opened),
+    Case("leaky-relu-image", lambda: LeakyReLU((1, 2, 3)), (1, 2, 3)),
+    *[
+        Case(f"{name}-{'x'.join(map(str, shape))}", lambda make=make, s=shape: make(s), shape)
+        for name, make in (("actnorm", standardized), ("conv1x1", Conv1x1), ("flatten", Flatten))
+        for shape in ((2, 4, 4), (1, 3, 5))
+    ],
+    Case("unflatten-2x3x5", lambda: Unflatten((2, 3, 5)), 30),
+    Case("squeeze-2x4x4", lambda: Squeeze((2, 4, 4)), (8, 2, 2)),
+    Case("squeeze-1x2x6", lambda: Squeeze((1, 2, 6)), (4, 1, 3)),
+    Case("inverse-of-squeeze", lambda: Inverse(Squeeze((1, 4, 4))), (1, 4, 4)),
     Case("made-reverse-5", lambda: autoregressive(Affine(), MADE, 5, hidden=[16], reverse=True), 5),
     Case(
         "transformer-reverse-5",
