@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from flowlib import Compose, Inverse, Transform
+from flowlib.image_nets import ConvNet, GlowNet
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.transforms import (
     ActNorm,
     Autoregressive,
+    Channels,
+    Checkerboard,
     Conv1x1,
     Coupling,
     CouplingStack,
@@ -36,6 +39,7 @@ from flowlib.transforms import (
     Sylvester,
     Unflatten,
 )
+from flowlib.transforms.partition import TwoParts
 
 
 def gaussian(n: int, dim: int, radius: float) -> Tensor:
@@ -132,6 +136,16 @@ def coupling(law: Law, dim: int, kind: str = "halves", flip: bool = False) -> Co
     return Coupling(law, MLP(partition.kept, partition.moved * law.n_params, [16]), partition)
 
 
+def image_coupling(law: Law, partition: TwoParts) -> Coupling:
+    return Coupling(law, ConvNet(partition.kept, partition.moved * law.n_params, 6, 1), partition)
+
+
+def image_stack(law: Law, partition: TwoParts, length: int) -> CouplingStack:
+    turns = [partition, partition.flipped()]
+    nets = [GlowNet(turns[k % 2].kept, turns[k % 2].moved * law.n_params, 6) for k in range(length)]
+    return CouplingStack(law, nets, partition)
+
+
 def coupling_stack(law: Law, dim: int, length: int, kind: str = "halves") -> CouplingStack:
     sizes = Partition(dim, kind).sizes
     nets = [MLP(sizes[k % 2], sizes[1 - k % 2] * law.n_params, [16]) for k in range(length)]
@@ -217,6 +231,20 @@ CASES = [
     Case("squeeze-2x4x4", lambda: Squeeze((2, 4, 4)), (8, 2, 2)),
     Case("squeeze-1x2x6", lambda: Squeeze((1, 2, 6)), (4, 1, 3)),
     Case("inverse-of-squeeze", lambda: Inverse(Squeeze((1, 4, 4))), (1, 4, 4)),
+    *[
+        Case(f"image-coupling-{law}-{name}", lambda m=make, p=partition: image_coupling(m(), p()), shape)
+        for law, make in LAWS.items()
+        for name, shape, partition in (
+            ("channels", (3, 3, 2), lambda: Channels((3, 3, 2))),
+            ("checkerboard", (1, 4, 4), lambda: Checkerboard((1, 4, 4))),
+        )
+    ],
+    Case("image-coupling-channels-flip", lambda: image_coupling(Affine(), Channels((3, 2, 2), True)), (3, 2, 2)),
+    Case(
+        "image-coupling-checkerboard-flip", lambda: image_coupling(Affine(), Checkerboard((2, 2, 4), True)), (2, 2, 4)
+    ),
+    Case("image-stack-channels", lambda: image_stack(Affine(), Channels((3, 4, 4)), 3), (3, 4, 4)),
+    Case("image-stack-checkerboard", lambda: image_stack(Additive(), Checkerboard((2, 4, 4)), 2), (2, 4, 4)),
     Case("made-reverse-5", lambda: autoregressive(Affine(), MADE, 5, hidden=[16], reverse=True), 5),
     Case(
         "transformer-reverse-5",
