@@ -5,6 +5,7 @@ from flowlib.transforms.coupling import Coupling, CouplingStack
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
 from flowlib.transforms.images import Conv1x1, Flatten, Squeeze, Unflatten
 from flowlib.transforms.linear import Linear, Permutation, Rotation
+from flowlib.transforms.multiscale import MultiScale
 from flowlib.transforms.partition import Channels, Checkerboard, Partition
 from flowlib.transforms.planar import Planar, PlanarStack
 from flowlib.transforms.radial import Radial
@@ -23,6 +24,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "Logit",
+    "MultiScale",
     "Partition",
     "Permutation",
     "Planar",

@@ -28,6 +28,7 @@ from flowlib.transforms import (
     LeakyReLU,
     Linear,
     Logit,
+    MultiScale,
     Partition,
     Permutation,
     Planar,
@@ -146,6 +147,12 @@ def image_stack(law: Law, partition: TwoParts, length: int) -> CouplingStack:
     return CouplingStack(law, nets, partition)
 
 
+def multiscale() -> MultiScale:
+    """Two levels: a level on the squeezed image, and a last one that keeps the resolution."""
+    second = image_stack(Affine(), Checkerboard((2, 2, 2)), 2)
+    return MultiScale((1, 4, 4), [image_coupling(Affine(), Channels((4, 2, 2))), second])
+
+
 def coupling_stack(law: Law, dim: int, length: int, kind: str = "halves") -> CouplingStack:
     sizes = Partition(dim, kind).sizes
     nets = [MLP(sizes[k % 2], sizes[1 - k % 2] * law.n_params, [16]) for k in range(length)]
@@ -245,6 +252,13 @@ CASES = [
     ),
     Case("image-stack-channels", lambda: image_stack(Affine(), Channels((3, 4, 4)), 3), (3, 4, 4)),
     Case("image-stack-checkerboard", lambda: image_stack(Additive(), Checkerboard((2, 4, 4)), 2), (2, 4, 4)),
+    Case("multiscale-1x4x4", multiscale, 16),
+    Case("multiscale-one-level", lambda: MultiScale((1, 2, 2), [Conv1x1((4, 1, 1))]), 4),
+    Case(
+        "multiscale-three-levels",
+        lambda: MultiScale((1, 8, 8), [ElementwiseAffine((4, 4, 4)), Conv1x1((8, 2, 2)), LeakyReLU((16, 1, 1))]),
+        64,
+    ),
     Case("made-reverse-5", lambda: autoregressive(Affine(), MADE, 5, hidden=[16], reverse=True), 5),
     Case(
         "transformer-reverse-5",
