@@ -88,7 +88,8 @@ class VariationalDequantize(Dequantize):
 
     log q(u | x) = log q(v | x) + Σ_i [softplus(v_i) + softplus(−v_i)], since log |du/dv| = −softplus(v) − softplus(−v).
     The flow sees the centers of the cells, between −1 and 1, as its context of D numbers. Untrained, a flow that starts
-    as the identity gives the sigmoid of a standard normal.
+    as the identity gives the sigmoid of a standard normal. That vanishes at the walls of a cell, where the model's
+    density does not: rare draws weigh very much, so an importance-weighted bound gains slowly with k.
 
     Args:
         shape, levels: `Dequantize`.

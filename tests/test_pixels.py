@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flowlib import Compose, Flow, Inverse, Transform, prove
+from flowlib import Compose, Flow, Inverse, Transform, image_models, prove
 from flowlib.bases import StandardNormal, Uniform
 from flowlib.ledger import itemise
 from flowlib.models import maf, real_nvp
@@ -369,6 +369,46 @@ def test_the_rows_of_a_ledger_sum_to_the_number_of_bits(kind, dtype) -> None:
     assert rows["Doubled"] == pytest.approx(-4 * math.log(2), rel=1e-4)
     assert (rows["dequantization, −log q(u | x)"] == 0.0) == (kind == "uniform")
     assert rows["Permutation"] == rows["Unflatten"] == 0.0
+
+
+KINDS = {
+    "glow": ["Coupling × 4", "Conv1x1 × 4", "ActNorm × 4", "Squeeze × 2"],
+    "real_nvp_image": ["CouplingStack × 3", "Squeeze", "ActNorm"],
+    "nice_image": ["ElementwiseAffine", "CouplingStack × 3", "Squeeze", "ActNorm"],
+}
+
+
+@pytest.mark.parametrize("recipe", KINDS)
+def test_the_ledger_of_an_image_model_names_the_layers_of_all_its_scales(recipe) -> None:
+    sizes = {"steps": 2, "width": 4} if recipe == "glow" else {"couplings": 2, "width": 4, "blocks": 1}
+    model = PixelFlow(getattr(image_models, recipe)((1, 8, 8), **sizes), 17)
+    pixels = torch.randint(17, [20, 1, 8, 8], dtype=torch.uint8)
+    model.log_prob(pixels)  # each ActNorm finds its units
+    shaken(model)
+    torch.manual_seed(5)
+    ledger = model.ledger(pixels)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        assert ledger.bits_per_dim == pytest.approx(model.bits_per_dim(pixels).mean().item(), rel=1e-5)
+    assert sum(row.nats for row in ledger.rows) == pytest.approx(ledger.total, rel=1e-5)
+    assert [row.name for row in ledger.rows[1:-3]] == KINDS[recipe]
+    assert model.sample(3).shape == (3, 1, 8, 8)
+
+
+@pytest.mark.usefixtures("double")
+def test_the_density_of_an_image_is_that_of_autograd_through_the_whole_chain() -> None:
+    """log p_Z(z) + log |det ∂z/∂y|, the 64 × 64 Jacobian from the unit box through the logit squeeze and Glow."""
+    model = PixelFlow(image_models.glow((1, 8, 8), steps=2, width=4), 17)
+    model.log_prob(torch.randint(17, [20, 1, 8, 8]))
+    shaken(model)
+    y, _ = model.dequantize(torch.randint(17, [1, 8, 8]))
+
+    def latent(y: Tensor) -> Tensor:
+        return model.flow.transform.inverse(model.squeeze.inverse(y)[0])[0]
+
+    jacobian = torch.autograd.functional.jacobian(latent, y).reshape(64, 64)
+    expected = model.flow.base.log_prob(latent(y)) + torch.linalg.slogdet(jacobian).logabsdet
+    assert torch.allclose(model.log_density(y), expected, atol=1e-9)
 
 
 def test_each_share_is_that_of_its_layer() -> None:
