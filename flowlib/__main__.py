@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from flowlib.checkpoint_files import write
-from flowlib.checks import check_choice
+from flowlib.checks import check_choice, check_count
 from flowlib.evaluation import Score, picture, samples, score
 from flowlib.pretrained import DATA, load, names
 from flowlib.processes import choose_device, processes
@@ -93,6 +93,7 @@ def run_sample(told: argparse.Namespace) -> int:
         if not classes:
             raise ValueError("sample: this model was trained without classes, so it takes no --label.")
         check_choice("sample", "label", told.label, range(classes))
+    check_count("sample", "n", told.n)
     drawn = samples(model, told.n, classes, told.temperature, told.label, told.seed)
     write(told.out, picture(drawn, model.levels))
     print(f"{told.n} images written to {told.out}")
@@ -102,6 +103,9 @@ def run_sample(told: argparse.Namespace) -> int:
 def run_evaluate(told: argparse.Namespace) -> int:
     model = load(told.checkpoint, choose_device(told.device))
     card = model.card
+    for name in ("images", "draws"):
+        check_count("evaluate", name, getattr(told, name) or 1)
+    check_choice(told.checkpoint, "data", card.get("data"), tuple(DATA))
     known = Score(**card["test"]) if card.get("test") else None
     draws = told.draws or (known.draws if known else 1)
     split = getattr(DATA[card["data"]](), told.part)

@@ -45,7 +45,7 @@ def save(folder: Path, name: str, tensors: Mapping[str, Tensor], card: Card) -> 
     card = {"format": FORMAT, **card, "tensors": {"file": file, "bytes": len(content), "sha256": digest}}
     write(folder / file, content)
     write(folder / f"{name}.json", (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
-    for old in folder.glob(f"{name}-*.safetensors"):
+    for old in [*folder.glob(f"{name}-*.safetensors"), *folder.glob(f".{name}[-.]*")]:  # and what a kill left behind
         if old.name != file:
             old.unlink(missing_ok=True)
     return card

@@ -2,7 +2,7 @@
 
 import ast
 import shlex
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
 
 from flowlib.checks import check_above_zero, check_choice, check_count
@@ -84,8 +84,9 @@ class Settings:
         return shlex.join(words)
 
     @staticmethod
-    def default(each: Any) -> Any:
-        return {} if each.name == "arguments" else each.default
+    def default(each: Field) -> Any:
+        """What a setting is if it is not given."""
+        return each.default_factory() if each.default is MISSING else each.default
 
 
 def option(name: str) -> str:

@@ -162,16 +162,16 @@ class Trainer:
         self.step += 1
 
     def record(self) -> None:
-        """Read the losses of the last steps; FloatingPointError if one is not a number."""
+        """Read the losses of the last steps; FloatingPointError if a loss or a weight is not a number."""
         if self.pending:
             self.losses += (self.processes.total(torch.stack(self.pending)) / self.processes.count).tolist()
-        self.pending = []
-        bad = next((step for step, loss in enumerate(self.losses, 1) if not math.isfinite(loss)), None)
-        if bad is not None:
+        first, self.pending = len(self.losses) - len(self.pending), []
+        bad = next((step for step in range(first, self.step) if not math.isfinite(self.losses[step])), None)
+        if bad is not None or not all(value.isfinite().all() for value in self.averaged.values()):
+            lr, step = self.settings.lr, (self.step if bad is None else bad) + 1
             raise FloatingPointError(
-                f"train: the loss is nan or infinite at step {bad}. Likely cause: the steps are too long; try --lr "
-                f"{self.settings.lr / 3:.1g} (it was {self.settings.lr:g}) or a smaller --clip. The checkpoint in "
-                f"{self.out} is from before."
+                f"train: the loss is nan or infinite at step {step}. Likely cause: the steps are too long; try "
+                f"--lr {lr / 3:.1g} (it was {lr:g}) or a smaller --clip. The checkpoint in {self.out} is from before."
             )
 
     @contextmanager
@@ -238,7 +238,8 @@ def train(settings: Settings, out: Path, processes: Processes = ALONE, resume: b
         if processes.first:
             count = sum(value.numel() for value in trainer.parameters.values())
             shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
-            print(f"{trainer.data}\n{settings.model}: {count:,} parameters, on {device}{shared}", flush=True)
+            start = f", from step {trainer.step:,}" if resume else ""
+            print(f"{trainer.data}\n{settings.model}: {count:,} parameters, on {device}{shared}{start}", flush=True)
         with stop_politely(trainer) if processes.count == 1 else nullcontext():
             trainer.run()
         return None if trainer.stopped else trainer.finish()

@@ -85,6 +85,14 @@ def test_a_save_that_is_cut_between_tensors_and_card_leaves_the_old_checkpoint(f
     assert files.read(folder, "model")[0]["step"] == 1
 
 
+def test_what_a_kill_left_behind_is_cleared_away(folder):
+    for litter in (".model.json.abc", ".model-01234567.safetensors.abc", "model-01234567.safetensors"):
+        (folder / litter).write_text("half")
+    (folder / ".modelling").write_text("another's")
+    files.save(folder, "model", TENSORS, {"step": 2})
+    assert len(list(folder.iterdir())) == 3
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="cannot be written"):
