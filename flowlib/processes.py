@@ -37,6 +37,8 @@ class Processes:
 
     def agreed(self, value: float) -> float:
         """The `value` of process 0, in each of them."""
+        if self.count == 1:
+            return value
         return float(self.total(torch.tensor(value if self.first else 0.0, dtype=torch.float64, device=self.device)))
 
 

@@ -12,6 +12,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -96,7 +97,8 @@ class Trainer:
             self.begin()
         self.objective = Objective(self.model, settings.compile)
         if processes.count > 1:
-            self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)
+            warnings.filterwarnings("ignore", "Grad strides do not match")  # of a 1 × 1 kernel there are several
+            self.objective = DistributedDataParallel(self.objective)
 
     @torch.no_grad()
     def begin(self) -> None:
@@ -208,10 +210,16 @@ class Trainer:
                 print(f"no picture: {error}", flush=True)
 
     def save(self) -> None:
-        """A checkpoint, written by the first process."""
+        """A checkpoint, written by the first process; where it cannot, all end."""
         self.record()
+        problem = None
         if self.processes.first:
-            save_run(self)
+            try:
+                save_run(self)
+            except OSError as error:
+                problem = error
+        if self.processes.agreed(problem is not None):
+            raise problem or OSError(f"process {self.processes.rank} ends because the first one cannot write.")
 
     def finish(self) -> Score:
         """The bits on the test images, of the averaged model as it is stored, into its card."""

@@ -241,6 +241,7 @@ def test_two_processes_take_the_steps_of_one(unbroken, tmp_path):
     command = [*launcher, "-m", "flowlib", "train", *RUN, "--out", str(out)]
     done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "Warning: " not in done.stderr
     assert done.stdout.count("step 60: ") == 1  # one of them speaks
     one, two = ([float(line.split(",")[1]) for line in losses_of(folder)[1:]] for folder in (unbroken, out))
     assert max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-5
