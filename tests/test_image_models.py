@@ -50,6 +50,11 @@ def test_every_claim_is_proved(name: str) -> None:
     assert prove(flow.transform.eval()).holds
 
 
+def test_a_proof_in_many_dimensions_takes_fewer_points() -> None:
+    proof = prove(build("glow", (1, 12, 12), 0.05, steps=1).transform.eval())
+    assert proof.holds and proof.checks[0].found == "(28,) for 28 points"
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_the_first_batch_sets_the_units(name: str) -> None:
     flow = build(name)
