@@ -1,7 +1,7 @@
 """What a training run leaves in its folder, and how it goes on from there.
 
-    training.json, training-….safetensors    weights, their averages, moments, step and losses
-    model.json, model-….safetensors          the averaged model, for `flowlib.load`
+    training.json, training-….safetensors    all that is needed to go on: weights, averages, moments, step, losses
+    model.json, model-….safetensors          the averaged model that was best on validation images, for `flowlib.load`
     losses.csv                               the training loss of every step, in bits per dimension
     samples-000500.png                       samples at step 500
 
@@ -25,10 +25,11 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam
 
 
 def save_run(trainer: "Trainer") -> None:
-    """Write the training checkpoint, the averaged model and the losses."""
+    """Write the training checkpoint, the model that is kept and the losses."""
     state = trainer.optimizer.state
     tensors = {f"model/{name}": value for name, value in trainer.model.state_dict().items()}
     tensors |= {f"averaged/{name}": value for name, value in trainer.averaged.items()}
+    tensors |= {f"best/{name}": value for name, value in trainer.best.items()}
     for name, value in trainer.parameters.items():
         tensors |= {f"{moment}/{name}": state[value][moment] for moment in MOMENTS if value in state}
     tensors["losses/"] = torch.tensor(trainer.losses, dtype=torch.float32)
@@ -52,7 +53,7 @@ def restore_run(trainer: "Trainer") -> None:
             f"{trainer.out} holds another run: {'; '.join(differences)}. To resume it, repeat its settings or give "
             "none; or start anew in another folder with --out."
         )
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "averaged": {}, "losses": {}, **{key: {} for key in MOMENTS}}
+    parts: dict[str, dict[str, Tensor]] = {key: {} for key in ("model", "averaged", "best", "losses", *MOMENTS)}
     for name, value in tensors.items():
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = value
@@ -64,6 +65,7 @@ def restore_run(trainer: "Trainer") -> None:
             state["step"] = parts["step"][name].to(trainer.device)
             for moment in ("exp_avg", "exp_avg_sq"):  # laid out in memory as the weights are
                 state[moment] = torch.empty_like(value, requires_grad=False).copy_(parts[moment][name])
+    trainer.best = {name: value.to(trainer.device) for name, value in parts["best"].items()}
     trainer.losses = parts["losses"][""].tolist()
     trainer.step, trainer.seconds, trainer.validation = card["step"], card["seconds"], card["validation"]
 
@@ -76,15 +78,16 @@ def resumed_settings(out: Path, given: dict[str, Any]) -> Settings:
 
 
 def kept_tensors(trainer: "Trainer") -> dict[str, Tensor]:
-    """The averaged model in the precision in which it is stored."""
+    """The model that is kept, in the precision in which it is stored: the best so far, or what there is."""
     dtype = getattr(torch, trainer.settings.storage)
-    state = trainer.model.state_dict() | trainer.averaged
+    state = trainer.model.state_dict() | (trainer.best or trainer.averaged)
     return {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
 
 
 def save_model(trainer: "Trainer", test: Score | None = None) -> Card:
-    """Write the averaged model and its card, with its bits on test images if they are known."""
+    """Write the model that is kept and its card, with its bits on test images if they are known."""
     device = trainer.device
+    best = min(trainer.validation, key=lambda each: each["bits_per_dim"], default=None)
     card = {
         **trainer.recipe,
         "parameters": sum(value.numel() for value in trainer.parameters.values()),
@@ -95,7 +98,7 @@ def save_model(trainer: "Trainer", test: Score | None = None) -> Card:
         "precision": trainer.precision,
         "torch": torch.__version__.partition("+")[0],
         "command": trainer.settings.command(),
-        "validation": trainer.validation[-1] if trainer.validation else None,
+        "validation": best,
         "test": test.as_card() if test else None,
     }
     return save(trainer.out, "model", kept_tensors(trainer), card)

@@ -30,7 +30,7 @@ class Settings:
     steps: int = setting(1000, "steps of the optimizer, at most")
     time_budget: float | None = setting(None, "seconds after which the run ends, its learning rate at zero")
     batch: int = setting(128, "images in a step, in all processes together")
-    lr: float = setting(2e-3, "learning rate at its height")
+    lr: float = setting(1e-3, "learning rate at its height")
     warmup: float = setting(0.05, "fraction of the run in which the learning rate grows; then it falls as a cosine")
     clip: float = setting(1.0, "gradients longer than this are cut to it")
     ema: float = setting(0.999, "how much of the averaged weights stays at a step; they are what is evaluated and kept")
@@ -40,7 +40,7 @@ class Settings:
     channels_last: bool = setting(False, "lay images out in memory with their channels last", free=True)
     compile: bool = setting(False, "let torch compile the model: minutes of waiting, then faster steps", free=True)
     checkpoint_every: int = setting(500, "steps between two checkpoints", free=True)
-    evaluate_every: int = setting(500, "steps between two looks at the validation images, with a picture", free=True)
+    evaluate_every: int = setting(200, "steps between two looks at the validation images, with a picture", free=True)
     evaluate_images: int = setting(1000, "how many validation images", free=True)
     draws: int = setting(8, "draws of noise for each image in the importance-weighted bound", free=True)
 

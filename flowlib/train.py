@@ -2,6 +2,7 @@
 
     one step        the batch of step s, noise for it, the mean bits per dimension, Adam, averaged weights
     now and then    validation bits and a picture of samples, with the averaged weights; a checkpoint
+    in the end      the averaged weights that were best on the validation images, and their bits on the test images
 
 All random numbers of step s depend on the seed and on s alone (`flowlib.stateless`), so (seed, s) is the whole state of
 the generators: a run that was killed goes on, after `resume`, to the same numbers, and N processes with their shares
@@ -13,7 +14,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from flowlib.descent import REPORT, progress_bar
 from flowlib.evaluation import Score, one_hot_labels, picture, samples, score
 from flowlib.ledger import bits
 from flowlib.pixels import PixelFlow
+from flowlib.precision import networks_in_bfloat16
 from flowlib.pretrained import DATA, all_arguments, build
 from flowlib.processes import ALONE, Processes
 from flowlib.run_files import kept_tensors, restore_run, save_model, save_run
@@ -90,6 +92,7 @@ class Trainer:
             networks_in_bfloat16(self.model)
         self.parameters = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
         self.averaged = {name: value.detach().clone() for name, value in self.parameters.items()}
+        self.best: dict[str, Tensor] = {}  # the averaged weights that were best on validation images, once looked at
         self.optimizer = torch.optim.Adam(self.parameters.values(), lr=settings.lr, fused=True)
         if resume:
             restore_run(self)
@@ -199,6 +202,8 @@ class Trainer:
         with self.averaged_model() as model:
             args = model, split, self.classes, told.draws, told.evaluate_images, told.seed, self.processes
             result = score(*args)
+            if result.bits_per_dim < min((each["bits_per_dim"] for each in self.validation), default=math.inf):
+                self.best = {name: value.clone() for name, value in self.averaged.items()}
             self.validation.append({"step": self.step, **result.as_card()})
             if not self.processes.first:
                 return
@@ -222,7 +227,7 @@ class Trainer:
             raise problem or OSError(f"process {self.processes.rank} ends because the first one cannot write.")
 
     def finish(self) -> Score:
-        """The bits on the test images, of the averaged model as it is stored, into its card."""
+        """The bits on the test images, of the best model as it is stored, into its card."""
         model = build(self.recipe, "train").to(self.device).eval()
         fill(model, kept_tensors(self), str(self.out))
         told = self.settings
@@ -269,25 +274,6 @@ def stop_politely(trainer: Trainer) -> Iterator[None]:
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
-
-
-def networks_in_bfloat16(model: nn.Module) -> None:
-    """While they train, the networks of all couplings compute in bfloat16; all else, log-determinants too, in float32.
-
-    Networks only propose parameters: whatever they round to, the flow is invertible and its log-determinant is right.
-    """
-    for network in [module.conditioner for module in model.modules() if hasattr(module, "conditioner")]:
-        network.forward = in_bfloat16(network, network.forward)
-
-
-def in_bfloat16(network: nn.Module, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def call(x: Tensor, *context: Tensor) -> Tensor:
-        if not network.training:
-            return forward(x, *context)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return forward(x, *context).to(x.dtype)
-
-    return call
 
 
 def rate(progress: float, warmup: float) -> float:
