@@ -12,7 +12,7 @@ PRECISIONS, STORAGE = ("auto", "float32", "bfloat16"), ("float32", "bfloat16", "
 
 
 def setting(default: Any, help: str, free: bool = False) -> Any:
-    """A field; where it is free, a run that is resumed may be told another value, because the numbers stay the same."""
+    """A field; where it is free, a run that is resumed may be told another value: up to rounding, its numbers stay."""
     return field(default=default, metadata={"help": help, "free": free})
 
 
@@ -37,7 +37,7 @@ class Settings:
     seed: int = setting(0, "of weights, batches and noise")
     precision: str = setting("auto", "of the networks: float32, bfloat16, or auto: bfloat16 on a GPU")
     storage: str = setting("float32", f"of the weights that are kept: {', '.join(STORAGE)}")
-    channels_last: bool = setting(False, "lay images out in memory with their channels last", free=True)
+    channels_last: bool = setting(False, "lay images out in memory with their channels last")
     compile: bool = setting(False, "let torch compile the model: minutes of waiting, then faster steps", free=True)
     checkpoint_every: int = setting(500, "steps between two checkpoints", free=True)
     evaluate_every: int = setting(200, "steps between two looks at the validation images, with a picture", free=True)
