@@ -20,11 +20,10 @@ from flowlib.evaluation import Score, picture, samples, score
 from flowlib.pretrained import DATA, load, names
 from flowlib.processes import choose_device, processes
 from flowlib.run_files import resumed_settings
-from flowlib.settings import PRECISIONS, STORAGE, Settings, option, parse_arguments
+from flowlib.settings import Settings, option, parse_arguments
 from flowlib.train import train
 
 ERRORS = (ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError)
-CHOICES = {"precision": PRECISIONS, "storage": STORAGE}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     page = commands.add_parser("train", parents=[device], help="train a model", description="Train a model on images.")
     for each in fields(Settings):
         default, name = Settings.default(each), option(each.name)
-        shown = "" if default in (None, {}, False) else f" ({default})"
+        shown = "" if default is None or default is False or default == {} else f" ({default})"
         kind = str if each.name == "data" else type(default)
         extra: dict = {"type": float if default is None else kind, "metavar": name.strip("-").upper()}
         if each.name == "arguments":

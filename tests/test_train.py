@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -145,13 +147,14 @@ def test_every_recipe_trains(model, tmp_path):
 
 
 def test_a_time_budget_ends_a_run_at_a_learning_rate_of_zero(tmp_path, monkeypatch):
-    rates = []
+    rates, ticks = [], count()
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(ticks) / 100))
     step = Trainer.take_step
     monkeypatch.setattr(Trainer, "take_step", lambda self, lr: (rates.append(lr), step(self, lr))[1])
     words = [*TINY, "--steps", 1_000_000, "--draws", 1, "--time-budget", 1.0, "--out", tmp_path / "run"]
     assert flowlib("train", *words) == 0
-    assert 1.0 <= json.loads((tmp_path / "run" / "model.json").read_text())["seconds"] < 5.0
-    assert max(rates) > 0.5 * Settings.lr and rates[-1] < 0.3 * Settings.lr
+    assert json.loads((tmp_path / "run" / "model.json").read_text())["seconds"] == 1.0 and len(rates) == 100
+    assert max(rates) > 0.95 * Settings.lr and rates[-1] < 0.03 * Settings.lr
     rates.clear()
     assert flowlib("train", *words, "--resume") == 0 and not rates  # its time is over
 
@@ -496,7 +499,8 @@ def test_a_shipped_checkpoint_is_small_and_its_card_is_reproduced(name, capsys):
         DATA[card["data"]]()
     except OSError:
         pytest.skip(f"the images of {card['data']} are not on this machine")
-    assert flowlib("evaluate", name, "--device", "cpu", "--images", 200, "--draws", 1) == 0
+    some = ["--images", 200, "--draws", 1] if card["test"]["images"] > 1000 else []
+    assert flowlib("evaluate", name, "--device", "cpu", *some) == 0
 
 
 def test_a_score_prints_its_error():
