@@ -32,7 +32,7 @@ def save_run(trainer: "Trainer") -> None:
     tensors |= {f"best/{name}": value for name, value in trainer.best.items()}
     for name, value in trainer.parameters.items():
         tensors |= {f"{moment}/{name}": state[value][moment] for moment in MOMENTS if value in state}
-    tensors["losses/"] = torch.tensor(trainer.losses, dtype=torch.float32)
+    tensors["losses/training"] = torch.tensor(trainer.losses, dtype=torch.float32)
     card = {
         "settings": trainer.settings.as_card(),
         "step": trainer.step,
@@ -58,16 +58,19 @@ def restore_run(trainer: "Trainer") -> None:
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = value
     fill(trainer.model, parts["model"], str(trainer.out))
-    for name, value in trainer.parameters.items():
-        trainer.averaged[name].copy_(parts["averaged"][name])
-        if name in parts["exp_avg"]:
-            state = trainer.optimizer.state[value]
-            state["step"] = parts["step"][name].to(trainer.device)
-            for moment in ("exp_avg", "exp_avg_sq"):  # laid out in memory as the weights are
-                state[moment] = torch.empty_like(value, requires_grad=False).copy_(parts[moment][name])
-    trainer.best = {name: value.to(trainer.device) for name, value in parts["best"].items()}
-    trainer.losses = parts["losses"][""].tolist()
-    trainer.step, trainer.seconds, trainer.validation = card["step"], card["seconds"], card["validation"]
+    try:
+        for name, value in trainer.parameters.items():
+            trainer.averaged[name].copy_(parts["averaged"][name])
+            if name in parts["exp_avg"]:
+                state = trainer.optimizer.state[value]
+                state["step"] = parts["step"][name].to(trainer.device)
+                for moment in ("exp_avg", "exp_avg_sq"):  # laid out in memory as the weights are
+                    state[moment] = torch.empty_like(value, requires_grad=False).copy_(parts[moment][name])
+        trainer.best = {name: value.to(trainer.device) for name, value in parts["best"].items()}
+        trainer.losses = parts["losses"]["training"].tolist()
+        trainer.step, trainer.seconds, trainer.validation = card["step"], card["seconds"], card["validation"]
+    except KeyError as error:
+        raise ValueError(f"{trainer.out} cannot be resumed: its training checkpoint has no {error}.") from None
 
 
 def resumed_settings(out: Path, given: dict[str, Any]) -> Settings:

@@ -446,6 +446,13 @@ def test_tensors_of_another_model_are_not_resumed(unbroken, says, tmp_path):
     tensors["model/more"] = torch.zeros(1)
     save(tmp_path, "training", tensors, card)
     assert "more has no place" in says("train", "--out", tmp_path, "--resume")
+    tensors.pop("model/more")
+    save(tmp_path, "training", {name: value for name, value in tensors.items() if name != "losses/training"}, card)
+    assert "cannot be resumed: its training checkpoint has no 'training'" in says(
+        "train", "--out", tmp_path, "--resume"
+    )
+    save(tmp_path, "training", tensors, {key: value for key, value in card.items() if key != "step"})
+    assert "has no 'step'" in says("train", "--out", tmp_path, "--resume")
     save(tmp_path, "training", {}, card)
     assert "is missing" in says("train", "--out", tmp_path, "--resume")
 
