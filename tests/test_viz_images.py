@@ -31,7 +31,13 @@ def shaken(name: str):
 def test_a_mosaic_puts_each_image_in_its_place() -> None:
     images = torch.arange(1, 4)[:, None, None, None].expand(3, 1, 100, 90) / 4
     values = mosaic(images, columns=2)
-    assert values[0, 0] == 0.25 and values[0, -1] == 0.5 and values[-1, 0] == 0.75 and np.isnan(values[-1, -1])
+    assert (
+        values[0, 0] == 0.25
+        and values[0, -1] == 0.5
+        and values[-1, 0] == 0.75
+        and values[-1, -1] == -1.0
+        and np.isnan(values[0, 95])
+    )
     parts = image_panel(images, columns=2).layers[0].parts()
     assert parts["levels"][-1, 0] == round(255 * 0.25) and parts["levels"][0, 0] == round(255 * 0.75)
 

@@ -81,10 +81,6 @@ def squeeze_quadrants(x):
     return x.reshape(n, c, 2, h // 2, 2, w // 2).permute(0, 1, 2, 4, 3, 5).reshape(n, 4 * c, h // 2, w // 2)
 
 
-def squeeze_transposed(x):
-    return squeeze(x).transpose(-1, -2)
-
-
 # --- 7.3: the chessboard
 
 
@@ -106,10 +102,6 @@ def board_of_rows(height, width):
 
 def board_by_flat_index(height, width):
     return (torch.arange(height * width) % 2 == 0).float().reshape(height, width)
-
-
-def board_of_quarters(height, width):
-    return board_of_rows(height, width) * board_of_columns(height, width)
 
 
 # --- 7.4: the logit squeeze
@@ -183,10 +175,6 @@ def bound_of_one_image(log_p, log_q):
     return torch.logsumexp(log_p - log_q, -1) - math.log(log_p.shape[-1])
 
 
-def bound_as_probability(log_p, log_q):
-    return (log_p - log_q).exp().mean(0)
-
-
 EXERCISES = [
     Exercise(
         name="07_bits_per_dim",
@@ -242,10 +230,6 @@ EXERCISES = [
                 "every second pixel in both directions.",
                 squeeze_quadrants,
             ),
-            (
-                "The small images are transposed: rows and columns of the blocks have changed places.",
-                squeeze_transposed,
-            ),
         ],
     ),
     Exercise(
@@ -263,10 +247,6 @@ EXERCISES = [
             (
                 "You took the parity of the place in memory, i · W + j. Where W is even, all rows are alike: stripes.",
                 board_by_flat_index,
-            ),
-            (
-                "Only a quarter of the pixels stays: i and j need not both be even, their sum must be.",
-                board_of_quarters,
             ),
         ],
     ),
@@ -307,10 +287,6 @@ EXERCISES = [
             ("Each draw is weighted by p / q: log q is taken away, not added.", bound_q_added),
             ("The density of the noise is missing: log q(u | x) must be taken away from each draw.", bound_without_q),
             ("You averaged over the images: the draws are the first dimension.", bound_of_one_image),
-            (
-                "This is the probability itself: take its logarithm (by logsumexp, because the numbers are tiny).",
-                bound_as_probability,
-            ),
         ],
     ),
 ]

@@ -92,14 +92,14 @@ def bin_width(shares: Tensor) -> Explorer:
         marks.append(Dots([[log_sigma, min(max(now, BITS[0] + 0.2), BITS[1] - 0.2)]], "light", size=5.0, alpha=1.0))
         right = Panel(
             (SHARPEST, BLUNTEST), BITS, "bits a pixel that it seems to need", marks,
-            equal=False, xlabel="log₁₀ σ, the width of the spikes", height=260,
+            equal=False, xlabel="lg σ, that is log₁₀ of the width of the spikes", height=260,
         )  # fmt: skip
         honest = now >= spikes.entropy - 1e-6
         words = "possible: not below the entropy" if honest else "impossible: below the entropy of the pixels"
         return Scene([left, right], [("bits a pixel", f"{now:.2f}".replace("-", "−"))], light=(honest, words))
 
     controls = {
-        "sharp": Slider(-0.6, SHARPEST, BLUNTEST, 0.05, symbol="log₁₀ σ"),
+        "sharp": Slider(-0.6, SHARPEST, BLUNTEST, 0.05, symbol="lg σ"),
         "w": Slider(0.0, 0.0, 1.0, 0.05),
     }
     alt = (
@@ -108,7 +108,7 @@ def bin_width(shares: Tensor) -> Explorer:
     return Explorer(draw, controls, alt=alt)
 
 
-def explore_scales(model: PixelFlow, n: int = 15, columns: int = 5, seed: int = 0) -> Explorer:
+def explore_scales(model: PixelFlow, n: int = 16, columns: int = 4, seed: int = 0) -> Explorer:
     """Samples at a temperature, with the latents of one scale drawn anew.
 
     While the hand moves and the model is dear, only the first row is drawn.
@@ -140,7 +140,11 @@ def explore_scales(model: PixelFlow, n: int = 15, columns: int = 5, seed: int = 
         blank = made.new_zeros(n - len(made), *made.shape[1:])
         what = f"{which} latents of draw {draws}" if draws else "the first draw"
         title = f"temperature {temperature:.2f}, {what}"
-        return Scene([image_panel(torch.cat([made, blank]), columns, title)])
+        numbers = [
+            ("length of the noise", f"{temperature * math.sqrt(dim):.1f}"),
+            ("in training", f"{math.sqrt(dim):.1f}"),
+        ]
+        return Scene([image_panel(torch.cat([made, blank]), columns, title)], numbers)
 
     controls = {
         "T": Slider(0.7, 0.0, 1.3, 0.05),
@@ -152,7 +156,7 @@ def explore_scales(model: PixelFlow, n: int = 15, columns: int = 5, seed: int = 
 
 
 def scrub_image_layers(
-    model: PixelFlow, z: Tensor, columns: int = 5, alt: str = "images on their way from noise to data, layer by layer"
+    model: PixelFlow, z: Tensor, columns: int = 4, alt: str = "images on their way from noise to data, layer by layer"
 ) -> Explorer:
     """A slider over the layers of an image flow: noise z (n, D) on its way to images.
 

@@ -18,25 +18,27 @@ from flowlib.transforms import MultiScale, Squeeze
 from flowlib.viz.paint import Page
 from flowlib.viz.pictures import Picture
 from flowlib.viz.scene import Heat, Panel, array
-from flowlib.viz.theme import TABLES
+from flowlib.viz.theme import INK, TABLES, rgb
 
-WALL = 0.13  # brightness of the lines between images
+WALL, FAINT = 0.13, 110  # brightness of the lines between images of a panel; opacity of those of a still picture
 TOP = 0.996  # 1 would be infinite in the tone curve p / (p + 1)
 ACROSS = 170  # a mosaic of fewer pixels is drawn with larger ones, so that their edges stay sharp
 WIDE, LABEL, TILE, GAP = 1080, 150, 84, 4  # px: a still picture, the words beside its rows, an image, between rows
 
 
 def mosaic(images: Tensor, columns: int) -> np.ndarray:
-    """Images (n, 1, H, W) of numbers 0 to 1 side by side in rows of `columns`; between them, nan: (height, width)."""
+    """Images (n, 1, H, W) side by side in rows of `columns`: 0 to 1, nan between them, −1 where there is none."""
     images = array(images, "images", None, 1, None, None).clip(0.0, 1.0)[:, 0]
     n, high, wide = images.shape
     zoom = max(1, round(ACROSS / (columns * wide)))
     wall = max(1, round(zoom * wide / 16))
     images = images.repeat(zoom, -2).repeat(zoom, -1)
     high, wide, rows = zoom * high, zoom * wide, -(-n // columns)
-    out = np.full((rows * (high + wall) - wall, columns * (wide + wall) - wall), np.nan, dtype=np.float32)
+    out = np.full((rows * (high + wall) - wall, columns * (wide + wall) - wall), -1.0, dtype=np.float32)
     for i, image in enumerate(images):
         top, left = i // columns * (high + wall), i % columns * (wide + wall)
+        right, below = wall * (i + 1 < n), wall * (i + columns < n)
+        out[top : top + high + below, left : left + wide + right] = np.nan
         out[top : top + high, left : left + wide] = image
     return out
 
@@ -65,11 +67,10 @@ def show_images(rows: Mapping[str, Tensor] | Tensor, text: str, columns: int | N
     y = 0.0
     for (name, values), high in zip(mosaics.items(), highs, strict=True):
         ax = page.axes(left, y, wide, high)
-        seen = ~np.isnan(values)  # between images, the page
-        colours = TABLES["data"][(255 * np.nan_to_num(values)).astype(np.uint8)]
-        ax.imshow(
-            np.dstack([colours, 255 * seen]).astype(np.uint8), interpolation="nearest", aspect="auto", origin="upper"
-        )
+        colours = TABLES["data"][(255 * np.nan_to_num(values.clip(0.0))).astype(np.uint8)]
+        colours[np.isnan(values)] = rgb(INK)
+        alpha = np.where(np.isnan(values), FAINT, 255 * (values >= 0))  # nothing where there is no image
+        ax.imshow(np.dstack([colours, alpha]).astype(np.uint8), interpolation="nearest", aspect="auto", origin="upper")
         ax.set_axis_off()
         lines = name.split("\n")
         for i, line in enumerate(lines):
