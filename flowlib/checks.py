@@ -21,6 +21,31 @@ def check_count(owner: str, name: str, value: int, at_least: int = 1) -> int:
     return value
 
 
+def check_size(owner: str, size: int | Sequence[int]) -> torch.Size:
+    """The event shape that `size` means: a whole number D is (D,), a shape such as (C, H, W) is itself."""
+    if not isinstance(size, Sequence) or isinstance(size, str):
+        return torch.Size([check_count(owner, "dim", size)])
+    if len(size) == 0:
+        raise ValueError(f"{owner}: shape must hold whole numbers, such as (C, H, W); got {size!r}.")
+    return torch.Size(check_count(owner, "each number of shape", number) for number in size)
+
+
+def check_image(owner: str, shape: Sequence[int]) -> torch.Size:
+    """`shape` if it is that of an image, (C, H, W); ValueError otherwise."""
+    if not isinstance(shape, Sequence) or len(shape) != 3:
+        got = tuple(shape) if isinstance(shape, torch.Size) else shape
+        raise ValueError(f"{owner}: shape must be three whole numbers (C, H, W); got {got!r}.")
+    return check_size(owner, shape)
+
+
+def check_even(owner: str, shape: Sequence[int]) -> torch.Size:
+    """`shape` if it is that of an image whose height and width can be halved; ValueError otherwise."""
+    channels, height, width = check_image(owner, shape)
+    if height % 2 or width % 2:
+        raise ValueError(f"{owner}: H and W must be even; got {tuple(shape)}. Use fewer levels, or pad the images.")
+    return torch.Size((channels, height, width))
+
+
 def check_choice(owner: str, name: str, value: str, allowed: Sequence[str]) -> str:
     """`value` if it is one of `allowed`; ValueError otherwise."""
     if value not in allowed:

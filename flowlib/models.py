@@ -8,6 +8,7 @@ standard deviations. Which direction is cheap differs:
     maf, spline_maf, transformer_flow           log_prob in one pass, sample in D steps
     iaf                                         sample in one pass, log_prob in D steps
     planar_flow, radial_flow, sylvester_flow    sample in one pass, log_prob by roots; `fast="density"` swaps the two
+    nice_image, real_nvp_image, glow            images: see `flowlib.image_models`
 """
 
 from collections.abc import Callable, Sequence
@@ -18,18 +19,22 @@ from torch import nn
 from flowlib.bases import Base, StandardNormal
 from flowlib.checks import check_choice, check_count
 from flowlib.core import Compose, Flow, Inverse, Transform
+from flowlib.image_models import glow, nice_image, real_nvp_image
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.summary import summary
 from flowlib.transforms import ActNorm, Autoregressive, CouplingStack, Partition, PlanarStack, Radial, Sylvester
 
 __all__ = [
+    "glow",
     "iaf",
     "maf",
     "nice",
+    "nice_image",
     "planar_flow",
     "radial_flow",
     "real_nvp",
+    "real_nvp_image",
     "spline_flow",
     "spline_maf",
     "summary",

@@ -244,22 +244,28 @@ class Block(nn.Module):
 
 def with_context(x: Tensor, context: Tensor | None, context_dim: int, first: bool = False) -> Tensor:
     """x (..., d) joined by the context (..., C); one context (C,) serves every row."""
+    if check_context(context, context_dim) is None:
+        return x
+    context = context.expand(*x.shape[:-1], context_dim)
+    return torch.cat([context, x] if first else [x, context], -1)
+
+
+def check_context(context: Tensor | None, context_dim: int) -> Tensor | None:
+    """`context` if it has the size that a layer was built for; ValueError otherwise."""
     if context_dim == 0:
         if context is not None:
             raise ValueError(f"this layer takes no context; got one of shape {tuple(context.shape)}.")
-        return x
-    if context is None or context.shape[-1:] != (context_dim,):
+    elif context is None or context.shape[-1:] != (context_dim,):
         got = "none" if context is None else f"shape {tuple(context.shape)}"
         raise ValueError(f"this layer needs a context of shape (..., {context_dim}); got {got}.")
-    context = context.expand(*x.shape[:-1], context_dim)
-    return torch.cat([context, x] if first else [x, context], -1)
+    return context
 
 
 def check_hidden(owner: str, hidden: Sequence[int]) -> list[int]:
     return [check_count(owner, "hidden", size) for size in hidden]
 
 
-def start_at_zero(layer: nn.Linear) -> nn.Linear:
+def start_at_zero(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     """The layer with weight and bias zero, so that every law begins as the identity."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)

@@ -1,26 +1,31 @@
 """`summary(flow)`: what a flow is made of, line by line, and which of its two directions is cheap."""
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from torch import nn
 
 from flowlib.core import Compose, Flow, Inverse, Transform
+from flowlib.image_nets import ConvNet, GlowNet
 from flowlib.nets import MADE, CausalTransformer
-from flowlib.transforms import Autoregressive, Coupling, CouplingStack, Planar, PlanarStack, Sylvester
+from flowlib.transforms import Autoregressive, Coupling, CouplingStack, MultiScale, Planar, PlanarStack, Sylvester
 
 ONE_PASS = "one pass"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One layer, or several equal ones in a row."""
+    """One layer, or several equal ones in a row; without parameters, what the lines below it have in common."""
 
     layer: str
     what: str
-    parameters: int
+    parameters: int | None
+
+    @property
+    def count(self) -> str:
+        return "" if self.parameters is None else f"{self.parameters:,}"
 
 
 class Summary:
@@ -30,15 +35,15 @@ class Summary:
         self.title, self.lines, self.costs = title, lines, costs
 
     def __repr__(self) -> str:
-        rows = [(line.layer, line.what, f"{line.parameters:,}") for line in self.lines]
+        rows = [(line.layer, line.what, line.count) for line in self.lines]
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [f"  {a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows]
-        return "\n".join([self.title, *table, *(f"  {call}: {cost}" for call, cost in self.costs)])
+        return "\n".join([self.title, *map(str.rstrip, table), *(f"  {call}: {cost}" for call, cost in self.costs)])
 
     def _repr_html_(self) -> str:
         rows = "".join(
             f'<tr><td style="text-align:left">{html.escape(line.layer)}</td><td style="text-align:left">'
-            f"{html.escape(line.what)}</td><td>{line.parameters:,}</td></tr>"
+            f"{html.escape(line.what)}</td><td>{line.count}</td></tr>"
             for line in self.lines
         )
         costs = " · ".join(f"{html.escape(call)}: <b>{html.escape(cost)}</b>" for call, cost in self.costs)
@@ -60,17 +65,35 @@ def summary(flow: Flow) -> Summary:
     """
     if not isinstance(flow, Flow):
         raise TypeError(f"summary expects a Flow; got {type(flow).__name__}.")
-    layers = list(flow.transform.transforms) if isinstance(flow.transform, Compose) else [flow.transform]
     lines = [Line("p_Z", describe(flow.base), 0)]
     first = 1
-    for (what, count), group in groupby((describe(layer), parameters(layer)) for layer in layers):
-        last = first + len(list(group)) - 1
-        lines.append(Line(str(first) if last == first else f"{first}–{last}", what, count * (last - first + 1)))
-        first = last + 1
+    for parts, group in groupby(rows(flow.transform)):
+        if isinstance(parts, str):
+            lines.append(Line("+ z", parts, None))
+            continue
+        times = len(list(group))
+        number = str(first) if times == 1 else f"{first}–{first + times - 1}"
+        if len(parts) > 1:
+            lines.append(Line(number, f"{times} × {len(parts)} layers:", None))
+            number = "·"
+        lines += [Line(number, what, count * times) for what, count in parts]
+        first += times
     lines.append(Line("all", "", parameters(flow)))
     forward, inverse = cost(flow.transform)
-    title = f"Flow on points of shape {tuple(flow.base.event_shape)}, from noise to data:"
+    title = f"Flow on points of shape {tuple(flow.data_shape)}, from noise to data:"
     return Summary(title, lines, [("sample", forward), ("log_prob", inverse)])
+
+
+def rows(transform: Transform) -> Iterator[tuple[tuple[str, int], ...] | str]:
+    """What each layer is and its number of parameters, or those of its parts; a text where latents come in."""
+    for layer in transform.transforms if isinstance(transform, Compose) else [transform]:
+        if isinstance(layer, MultiScale):
+            for level, size in zip(reversed(layer.levels), layer.sizes, strict=True):
+                yield f"{size} latents of scale {tuple(level.event_shape)}"
+                yield from rows(level)
+        else:
+            parts = list(layer.transforms) if isinstance(layer, Compose) else []
+            yield tuple((describe(part), parameters(part)) for part in parts or [layer])
 
 
 def describe(module: nn.Module) -> str:
@@ -96,6 +119,8 @@ def network(net: nn.Module) -> str:
     if isinstance(net, CausalTransformer):
         width = net.embed.out_features
         return f"{name} {net.dim} tokens of {width}, {len(net.blocks)} blocks → {net.dim} × {net.n_params}"
+    if isinstance(net, ConvNet | GlowNet):
+        return f"{name} {net.extra_repr()}"
     layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
     sizes = [str(layers[0].in_features), *(str(layer.out_features) for layer in layers)] if layers else []
     if isinstance(net, MADE):
@@ -107,8 +132,9 @@ def cost(transform: Transform) -> tuple[str, str]:
     """What forward and inverse cost: "one pass", "D steps" or "root finding"; the dearest part decides."""
     if isinstance(transform, Inverse):
         return tuple(reversed(cost(transform.transform)))
-    if isinstance(transform, Compose):
-        return tuple(map(dearest, zip(*map(cost, transform.transforms), strict=True))) or (ONE_PASS, ONE_PASS)
+    if isinstance(transform, Compose | MultiScale):
+        parts = transform.levels if isinstance(transform, MultiScale) else transform.transforms
+        return tuple(map(dearest, zip(*map(cost, parts), strict=True))) or (ONE_PASS, ONE_PASS)
     if isinstance(transform, Autoregressive):
         return f"{transform.event_shape[0]} steps, one for each coordinate", ONE_PASS
     if isinstance(transform, Planar | PlanarStack | Sylvester):

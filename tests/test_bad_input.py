@@ -63,7 +63,7 @@ CONSTRUCTORS = [
     (lambda: StandardNormal(1).sample(3, temperature=0.0), "temperature must be a finite number greater than 0; got 0.0"),
     (lambda: NormalMixture([[0.0]]).sample(3, temperature=0.5), "samples at temperature 1 only; got 0.5"),
     (lambda: Flow(Planar(2), StandardNormal(3)), "Flow: the transform works on events of shape (2,), the base on (3,)"),
-    (lambda: Compose([Planar(2), Planar(3)]), "Compose expects transforms of one event shape; item 0 has (2,), item 1 (Planar) has (3,)"),
+    (lambda: Compose([Planar(2), Planar(3)]), "Compose: item 0 (Planar) gives points of shape (2,), item 1 (Planar) takes (3,). Give them one shape."),
     (lambda: Flow(Planar(2), StandardNormal(2)).sample(-1), "Flow.sample: n must be a whole number, 0 or more; got -1"),
     (lambda: Flow(Planar(2), StandardNormal(2)).sample(2.5), "Flow.sample: n must be a whole number, 0 or more; got 2.5"),
     (lambda: Flow(Planar(2), StandardNormal(2)).log_prob(torch.zeros(5, 3)), "Flow.log_prob expects a float tensor of shape (..., 2); got shape (5, 3)"),

@@ -10,6 +10,7 @@ from flowlib.models import summary
 PUSHES = ["planar_flow", "radial_flow", "sylvester_flow"]
 NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf"]
 ALL = [*PUSHES, *NETWORKS, "transformer_flow"]
+IMAGES = ["nice_image", "real_nvp_image", "glow"]  # tests/test_image_models.py
 
 
 def build(name: str, **arguments) -> Flow:
@@ -20,7 +21,7 @@ def build(name: str, **arguments) -> Flow:
 
 
 def test_every_recipe_is_here() -> None:
-    assert sorted([*ALL, "summary"]) == models.__all__
+    assert sorted([*ALL, *IMAGES, "summary"]) == models.__all__
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,6 +1,9 @@
-"""Small trained flows that take longer to train than a page may take; the tool that made each one stands in `tools/`.
+"""Small trained flows that take longer to train than a page may take.
 
-planar_energies    tools/train_planar_energies.py    planar flows of length 2, 8, 32 on the energies u1 to u4
+planar_energies    planar flows of length 2, 8, 32 on the energies u1 to u4, by `tools/train_planar_energies.py`
+
+Each folder here is an image model for `flowlib.load`, with a card that says what it is, how good, and the command that
+made it.
 """
 
 from pathlib import Path

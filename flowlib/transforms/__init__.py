@@ -1,9 +1,12 @@
 """The flow families, one a file, in the order of the course."""
 
 from flowlib.transforms.autoregressive import Autoregressive
-from flowlib.transforms.coupling import Coupling, CouplingStack, Partition
+from flowlib.transforms.coupling import Coupling, CouplingStack
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
+from flowlib.transforms.images import Conv1x1, Flatten, Squeeze, Unflatten
 from flowlib.transforms.linear import Linear, Permutation, Rotation
+from flowlib.transforms.multiscale import MultiScale
+from flowlib.transforms.partition import Channels, Checkerboard, Partition
 from flowlib.transforms.planar import Planar, PlanarStack
 from flowlib.transforms.radial import Radial
 from flowlib.transforms.sylvester import Sylvester
@@ -11,12 +14,17 @@ from flowlib.transforms.sylvester import Sylvester
 __all__ = [
     "ActNorm",
     "Autoregressive",
+    "Channels",
+    "Checkerboard",
+    "Conv1x1",
     "Coupling",
     "CouplingStack",
     "ElementwiseAffine",
+    "Flatten",
     "LeakyReLU",
     "Linear",
     "Logit",
+    "MultiScale",
     "Partition",
     "Permutation",
     "Planar",
@@ -24,5 +32,7 @@ __all__ = [
     "Radial",
     "Rotation",
     "Sigmoid",
+    "Squeeze",
     "Sylvester",
+    "Unflatten",
 ]

@@ -1,6 +1,7 @@
-"""Coupling layers: one part of the vector stays, and tells a network how the other part shall move.
+"""Coupling layers: one part of a point stays, and tells a network how the other part shall move.
 
-NICE, RealNVP and neural spline flows are this one class with three laws.
+NICE, RealNVP and neural spline flows are this one class with three laws; vectors and images are this one class with
+other partitions and other networks.
 """
 
 from collections.abc import Iterable
@@ -11,45 +12,10 @@ from torch import Tensor, nn
 from flowlib.checks import check_count
 from flowlib.core import Compose, Transform
 from flowlib.laws import Law
-from flowlib.nets import with_context
+from flowlib.nets import check_context, with_context
+from flowlib.transforms.partition import Partition, TwoParts
 
-
-class Partition(nn.Module):
-    """Which coordinates stay and which move.
-
-    Args:
-        dim: D, at least 2.
-        kind: "halves" (the first ⌈D / 2⌉ stay) or "alternate" (every other one stays, the first among them).
-        flip: True swaps the two roles.
-    """
-
-    def __init__(self, dim: int, kind: str = "halves", flip: bool = False):
-        super().__init__()
-        check_count("Partition", "dim", dim, 2)
-        if kind not in ("halves", "alternate"):
-            raise ValueError(f"Partition: kind must be one of 'halves', 'alternate'; got {kind!r}.")
-        self.dim, self.kind, self.flip = dim, kind, flip
-        first = (dim + 1) // 2
-        self.sizes = (first, dim - first)
-        self.kept, self.moved = reversed(self.sizes) if flip else self.sizes
-
-    def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """z (..., D) -> what stays (..., kept) and what moves (..., moved)."""
-        first, second = z.split(self.sizes, -1) if self.kind == "halves" else (z[..., ::2], z[..., 1::2])
-        return (second, first) if self.flip else (first, second)
-
-    def join(self, kept: Tensor, moved: Tensor) -> Tensor:
-        """The two parts back in their places, (..., D)."""
-        first, second = (moved, kept) if self.flip else (kept, moved)
-        if self.kind == "halves":
-            return torch.cat([first, second], -1)
-        if first.shape[-1] > second.shape[-1]:  # odd D: the last coordinate has no partner
-            pairs = torch.stack([first[..., :-1], second], -1).flatten(-2)
-            return torch.cat([pairs, first[..., -1:]], -1)
-        return torch.stack([first, second], -1).flatten(-2)
-
-    def extra_repr(self) -> str:
-        return f"{self.kind}, keeps {self.kept}, moves {self.moved}"
+__all__ = ["Coupling", "CouplingStack", "Partition"]
 
 
 class Coupling(Transform):
@@ -60,8 +26,10 @@ class Coupling(Transform):
 
     Args:
         law: how a coordinate moves: Additive (NICE), Affine (RealNVP), RationalQuadratic (neural spline flow).
-        conditioner: m, (..., kept + context_dim) -> (..., moved · law.n_params).
-        partition: which coordinates stay and which move.
+        conditioner: m. For vectors (..., kept + context_dim) -> (..., moved · law.n_params), the context joined to
+            z_kept. For images m(z_kept) or, with a context, m(z_kept, context): (..., kept, H, W) and
+            (..., context_dim) -> (..., moved · law.n_params, H, W).
+        partition: what stays and what moves: a Partition of a vector; Channels or Checkerboard of an image.
         context_dim: size of the context that m sees beside z_kept.
 
     Paper: Dinh et al. (2015), NICE, section 3; Dinh et al. (2017), RealNVP, section 3.
@@ -73,27 +41,33 @@ class Coupling(Transform):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
-    def __init__(self, law: Law, conditioner: nn.Module, partition: Partition, context_dim: int = 0):
-        super().__init__([partition.dim])
+    def __init__(self, law: Law, conditioner: nn.Module, partition: TwoParts, context_dim: int = 0):
+        super().__init__(partition.shape)
         self.law, self.conditioner, self.partition = law, conditioner, partition
         self.context_dim = check_count("Coupling", "context_dim", context_dim, 0)
 
     def params(self, kept: Tensor, context: Tensor | None) -> Tensor:
-        """m(kept), (..., moved, n_params)."""
-        told = self.conditioner(with_context(kept, context, self.context_dim))
-        return told.view(*told.shape[:-1], self.partition.moved, self.law.n_params)
+        """m(kept), (..., *moved_shape, n_params)."""
+        if self.event_dims == 1:
+            told = self.conditioner(with_context(kept, context, self.context_dim))
+        elif check_context(context, self.context_dim) is None:
+            told = self.conditioner(kept)
+        else:
+            told = self.conditioner(kept, context)
+        told = told.to(kept.dtype)  # a network may run in bfloat16; the law and its log-slopes never do
+        return self.partition.params(told, self.law.n_params)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         kept, moved = self.partition.split(z)
         moved, log_slopes = self.law(moved, self.params(kept, context))
-        return self.partition.join(kept, moved), log_slopes.sum(-1)
+        return self.partition.join(kept, moved), log_slopes.sum(self.axes)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         kept, moved = self.partition.split(x)
         moved, log_slopes = self.law.inverse(moved, self.params(kept, context))
-        return self.partition.join(kept, moved), log_slopes.sum(-1)
+        return self.partition.join(kept, moved), log_slopes.sum(self.axes)
 
 
 class CouplingStack(Transform):
@@ -101,7 +75,7 @@ class CouplingStack(Transform):
 
     Map: f = f_K ∘ ... ∘ f_1, in f_1 the second part of the partition moves, in f_2 the first, and so on.
     Log-determinant: Σ over the layers and their moved coordinates. Invertible as `Coupling` is, layer by layer.
-    The vector is cut once and joined once, and all log-slopes are added at the end, so a stack costs fewer operations
+    The point is cut once and joined once, and all log-slopes are added at the end, so a stack costs fewer operations
     than `Compose([Coupling(...), ...])`, which `layers()` returns for pictures.
 
     Args:
@@ -119,10 +93,10 @@ class CouplingStack(Transform):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
-    def __init__(self, law: Law, conditioners: Iterable[nn.Module], partition: Partition, context_dim: int = 0):
-        super().__init__([partition.dim])
+    def __init__(self, law: Law, conditioners: Iterable[nn.Module], partition: TwoParts, context_dim: int = 0):
+        super().__init__(partition.shape)
         self.law, self.partition = law, partition
-        turns = [partition, Partition(partition.dim, partition.kind, not partition.flip)]
+        turns = [partition, partition.flipped()]
         self.couplings = nn.ModuleList(
             Coupling(law, net, turns[k % 2], context_dim) for k, net in enumerate(conditioners)
         )
@@ -149,4 +123,4 @@ class CouplingStack(Transform):
             kept, moved = moved, kept
             moved, log_slope = law(moved, coupling.params(kept, context))
             log_slopes.append(log_slope)
-        return couplings[-1].partition.join(kept, moved), torch.cat(log_slopes, -1).sum(-1)
+        return couplings[-1].partition.join(kept, moved), torch.cat(log_slopes, self.axes[0]).sum(self.axes)

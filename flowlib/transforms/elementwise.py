@@ -2,13 +2,17 @@
 
 The Jacobian is diagonal, so the log-determinant is a sum of D logarithms. Elementwise maps stretch and bend but
 never create correlation: they are the first lesson (notebook 01) and the glue between richer layers.
+
+All of them work on vectors, `Sigmoid(3)`, and on images, `Sigmoid((1, 28, 28))`.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from flowlib.checks import VectorLike, check_above_zero, check_count, check_positive, check_shape
+from flowlib.checks import VectorLike, check_above_zero, check_image, check_positive, check_shape, check_size
 from flowlib.core import Inverse, Transform
 
 
@@ -19,7 +23,7 @@ class ElementwiseAffine(Transform):
     Invertible always, because the scale is an exponential: z = (x − shift) ⊙ exp(−log_scale).
 
     Args:
-        dim: D.
+        dim: D, or the shape of an image.
         shift: (D,) or one number, default 0.
         scale: (D,) or one number, positive, default 1. Stored and trained as its logarithm.
 
@@ -29,18 +33,18 @@ class ElementwiseAffine(Transform):
     tensor([7.], grad_fn=<AddBackward0>)
     """
 
-    def __init__(self, dim: int, shift: VectorLike = 0.0, scale: VectorLike = 1.0):
-        super().__init__([check_count("ElementwiseAffine", "dim", dim)])
-        self.shift = nn.Parameter(check_shape("ElementwiseAffine", "shift", shift, [dim]))
-        self.log_scale = nn.Parameter(check_positive("ElementwiseAffine", "scale", scale, [dim]).log())
+    def __init__(self, dim: int | Sequence[int], shift: VectorLike = 0.0, scale: VectorLike = 1.0):
+        super().__init__(check_size("ElementwiseAffine", dim))
+        self.shift = nn.Parameter(check_shape("ElementwiseAffine", "shift", shift, self.event_shape))
+        self.log_scale = nn.Parameter(check_positive("ElementwiseAffine", "scale", scale, self.event_shape).log())
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
-        return self.log_scale.exp() * z + self.shift, self.log_scale.sum().expand(z.shape[:-1])
+        return self.log_scale.exp() * z + self.shift, self.log_scale.sum().expand(self.batch_shape(z))
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
-        return (x - self.shift) * (-self.log_scale).exp(), (-self.log_scale.sum()).expand(x.shape[:-1])
+        return (x - self.shift) * (-self.log_scale).exp(), (-self.log_scale.sum()).expand(self.batch_shape(x))
 
 
 class Sigmoid(Transform):
@@ -51,7 +55,7 @@ class Sigmoid(Transform):
     z ≈ 17 (float32) or 37 (float64), and what is lost there cannot come back. Outside [0, 1] the inverse is nan.
 
     Args:
-        dim: D.
+        dim: D, or the shape of an image.
 
     Paper: Dinh et al. (2017), RealNVP, section 4.1 (the logit of the data).
 
@@ -59,17 +63,17 @@ class Sigmoid(Transform):
     (tensor([0.5000]), tensor(-1.3863))
     """
 
-    def __init__(self, dim: int):
-        super().__init__([check_count(type(self).__name__, "dim", dim)])
+    def __init__(self, dim: int | Sequence[int]):
+        super().__init__(check_size("Sigmoid", dim))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
-        return torch.sigmoid(z), -(softplus(z) + softplus(-z)).sum(-1)
+        return torch.sigmoid(z), -(softplus(z) + softplus(-z)).sum(self.axes)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         log_x, log_rest = x.log(), (-x).log1p()  # log x and log(1 − x), (..., D)
-        return log_x - log_rest, -(log_x + log_rest).sum(-1)
+        return log_x - log_rest, -(log_x + log_rest).sum(self.axes)
 
 
 class Logit(Inverse):
@@ -79,7 +83,7 @@ class Logit(Inverse):
     Invertible on (0, 1); the ends go to ∓∞ and points outside to nan.
 
     Args:
-        dim: D.
+        dim: D, or the shape of an image.
 
     Paper: Dinh et al. (2017), RealNVP, section 4.1.
 
@@ -87,8 +91,8 @@ class Logit(Inverse):
     (tensor([0.]), tensor(1.3863))
     """
 
-    def __init__(self, dim: int):
-        super().__init__(Sigmoid(check_count("Logit", "dim", dim)))
+    def __init__(self, dim: int | Sequence[int]):
+        super().__init__(Sigmoid(check_size("Logit", dim)))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
@@ -106,7 +110,7 @@ class LeakyReLU(Transform):
     Invertible for every slope > 0: divide where x_i < 0. The density of x jumps at zero, by a factor of 1 / slope.
 
     Args:
-        dim: D.
+        dim: D, or the shape of an image.
         slope: the factor on the negative side, a positive number; fixed, not trained.
 
     Paper: Papamakarios et al. (2021), section 3.1.1 (elementwise transformers).
@@ -115,34 +119,35 @@ class LeakyReLU(Transform):
     (tensor([-1.]), tensor(-0.6931))
     """
 
-    def __init__(self, dim: int, slope: float = 0.1):
-        super().__init__([check_count("LeakyReLU", "dim", dim)])
+    def __init__(self, dim: int | Sequence[int], slope: float = 0.1):
+        super().__init__(check_size("LeakyReLU", dim))
         self.register_buffer("slope", torch.tensor(check_above_zero("LeakyReLU", "slope", slope)))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         negative = z < 0
-        log_det = torch.where(negative, self.slope.log(), 0.0).sum(-1)
+        log_det = torch.where(negative, self.slope.log(), 0.0).sum(self.axes)
         return torch.where(negative, self.slope * z, z), log_det
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         negative = x < 0
-        log_det = -torch.where(negative, self.slope.log(), 0.0).sum(-1)
+        log_det = -torch.where(negative, self.slope.log(), 0.0).sum(self.axes)
         return torch.where(negative, x / self.slope, x), log_det
 
 
 class ActNorm(Transform):
     """Stretch and shift each dimension, starting where the first training batch gets mean 0 and deviation 1.
 
-    Map: x = exp(log_scale) ⊙ z + shift. Log-determinant: Σ_i log_scale_i. Invertible always.
+    Map: x = exp(log_scale) ⊙ z + shift; all pixels of an image share one scale and one shift a channel.
+    Log-determinant: Σ_i log_scale_i, for images H · W times the sum over the channels. Invertible always.
     The first batch that passes `inverse` in training mode sets shift to its mean and exp(log_scale) to its standard
     deviation, so z has mean 0 and deviation 1 (a batch that comes through `forward` is standardised likewise). Rows
-    with nan or inf do not count; a dimension without two different values keeps scale 1; without a good row, it waits.
-    It happens once: the flag is in the state_dict.
+    (of images: pixels) with nan or inf do not count; a dimension without two different values keeps scale 1; without a
+    good row, it waits. It happens once: the flag is in the state_dict.
 
     Args:
-        dim: D.
+        dim: D, or the shape (C, H, W) of an image.
 
     Paper: Kingma and Dhariwal (2018), Glow, section 3.1.
 
@@ -152,35 +157,43 @@ class ActNorm(Transform):
             [ 1.]], grad_fn=<MulBackward0>)
     """
 
-    def __init__(self, dim: int):
-        super().__init__([check_count("ActNorm", "dim", dim)])
-        self.shift = nn.Parameter(torch.zeros(dim))
-        self.log_scale = nn.Parameter(torch.zeros(dim))
+    def __init__(self, dim: int | Sequence[int]):
+        shape = check_size("ActNorm", dim)
+        super().__init__(shape if len(shape) == 1 else check_image("ActNorm", shape))
+        self.pixels = shape[1:].numel()  # 1 for vectors
+        each = (shape[0], *(1 for _ in shape[1:]))  # (D,) or (C, 1, 1)
+        self.shift = nn.Parameter(torch.zeros(each))
+        self.log_scale = nn.Parameter(torch.zeros(each))
         self.initialized = False
+
+    def log_volume(self) -> Tensor:
+        """log |det ∂x/∂z|, the same at every point, ()."""
+        total = self.log_scale.sum()
+        return total if self.pixels == 1 else self.pixels * total
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         if self.training and not self.initialized:
             self.initialize(z, to_data=True)
-        return self.log_scale.exp() * z + self.shift, self.log_scale.sum().expand(z.shape[:-1])
+        return self.log_scale.exp() * z + self.shift, self.log_volume().expand(self.batch_shape(z))
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         if self.training and not self.initialized:
             self.initialize(x, to_data=False)
-        return (x - self.shift) * (-self.log_scale).exp(), (-self.log_scale.sum()).expand(x.shape[:-1])
+        return (x - self.shift) * (-self.log_scale).exp(), (-self.log_volume()).expand(self.batch_shape(x))
 
     @torch.no_grad()
     def initialize(self, batch: Tensor, to_data: bool) -> None:
         """Set shift and scale so that the other side of this batch (..., D) has mean 0 and deviation 1."""
-        rows = batch.reshape(-1, batch.shape[-1])
+        rows = batch.movedim(-self.event_dims, -1).reshape(-1, len(self.shift))  # (N, D), of images (N · H · W, C)
         rows = rows[rows.isfinite().all(-1)]
         if len(rows) == 0:
             return
         mean, deviation = rows.mean(0), rows.std(0, correction=0)
         deviation = torch.where(deviation > 1e-6, deviation, 1.0)
-        self.shift.copy_(-mean / deviation if to_data else mean)
-        self.log_scale.copy_(-deviation.log() if to_data else deviation.log())
+        self.shift.copy_((-mean / deviation if to_data else mean).view_as(self.shift))
+        self.log_scale.copy_((-deviation.log() if to_data else deviation.log()).view_as(self.shift))
         self.initialized = True
 
     def get_extra_state(self) -> Tensor:

@@ -43,18 +43,13 @@ class Linear(Transform):
     ):
         super().__init__([check_count("Linear", "dim", dim)])
         self.parametrization = check_choice("Linear", "parametrization", parametrization, list(FACTORS))
-        if matrix is None:
-            matrix = torch.linalg.qr(torch.randn(dim, dim)).Q
-        matrix = check_shape("Linear", "matrix", check_numbers("Linear", "matrix", matrix, dims=2), [dim, dim])
-        if torch.linalg.matrix_rank(matrix) < dim:
-            raise ValueError(f"Linear: matrix must be invertible (det ≠ 0); got {matrix.tolist()}.")
-        self.factors = FACTORS[parametrization](matrix)
+        self.factors = FACTORS[parametrization](start_matrix("Linear", matrix, dim))
         self.bias = nn.Parameter(check_shape("Linear", "bias", bias, [dim]))
 
     @property
     def matrix(self) -> Tensor:
         """W, (D, D)."""
-        return self.factors.times(torch.eye(self.event_shape[0]).to(self.bias)).mT
+        return self.factors.matrix()
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
@@ -68,6 +63,16 @@ class Linear(Transform):
         return f"dim={self.event_shape[0]}, parametrization={self.parametrization!r}"
 
 
+def start_matrix(owner: str, matrix: VectorLike | None, dim: int) -> Tensor:
+    """A random rotation, or `matrix` if it is an invertible (D, D); ValueError otherwise."""
+    if matrix is None:
+        return torch.linalg.qr(torch.randn(dim, dim)).Q
+    matrix = check_shape(owner, "matrix", check_numbers(owner, "matrix", matrix, dims=2), [dim, dim])
+    if torch.linalg.matrix_rank(matrix) < dim:
+        raise ValueError(f"{owner}: matrix must be invertible (det ≠ 0); got {matrix.tolist()}.")
+    return matrix
+
+
 class Factors(nn.Module):
     """W as a product: `raw` (D, D) holds log s on its diagonal and the other factors in its two triangles."""
 
@@ -78,6 +83,10 @@ class Factors(nn.Module):
     def log_det(self) -> Tensor:
         """log |det W| = Σ_i log s_i, ()."""
         return self.raw.diagonal().sum()
+
+    def matrix(self) -> Tensor:
+        """W, (D, D)."""
+        return self.times(torch.eye(len(self.raw)).to(self.raw)).mT
 
     def times(self, z: Tensor) -> Tensor:
         """W z for every row of z (..., D)."""

@@ -9,6 +9,8 @@ from flowlib.viz.controls import Arrow, Choice, Mark, Point, Slider
 from flowlib.viz.explore import explore
 from flowlib.viz.explorer import Explorer
 from flowlib.viz.given import given
+from flowlib.viz.image_explorers import bin_width, explore_scales, scrub_image_layers
+from flowlib.viz.images import image_panel, image_path, redraw, scale_names, show_images, snapshot, to_unit
 from flowlib.viz.knots import drag_knots
 from flowlib.viz.layers import scrub_layers
 from flowlib.viz.pictures import Picture, area_stays_one, density, filmstrip, samples, warped_grid
@@ -35,17 +37,27 @@ __all__ = [
     "Slider",
     "Vector",
     "area_stays_one",
+    "bin_width",
     "density",
     "density_key",
     "det_key",
     "drag_knots",
     "explore",
+    "explore_scales",
     "filmstrip",
     "given",
+    "image_panel",
+    "image_path",
     "losses",
+    "redraw",
     "samples",
+    "scale_names",
+    "scrub_image_layers",
     "scrub_layers",
     "scrub_training",
+    "show_images",
+    "snapshot",
     "style",
+    "to_unit",
     "warped_grid",
 ]

@@ -53,7 +53,7 @@ def pack(scene: Scene, hidden: set[str] = frozenset(), **head: Any) -> bytes:
             "ylim": p.ylim,
             "aspect": p.aspect,
             "height": p.height,
-            "xticks": ticks(*p.xlim),
+            "xticks": ticks(*p.xlim) if p.xticks else [],
             "yticks": ticks(*p.ylim) if p.yticks else [],
             "layers": [_top_row_first(layer.parts()) for layer in p.layers if layer.toggle not in hidden],
         }

@@ -52,7 +52,7 @@ def paint_panel(
     ax.set_xticks([])
     ax.set_yticks([])
     if decorated:
-        for axis, limits, wanted in ((ax.xaxis, panel.xlim, True), (ax.yaxis, panel.ylim, panel.yticks)):
+        for axis, limits, wanted in ((ax.xaxis, panel.xlim, panel.xticks), (ax.yaxis, panel.ylim, panel.yticks)):
             marks = ticks(*limits) if wanted else []
             axis.set_ticks([at for at, _ in marks], [text for _, text in marks], fontsize=font - 1, color=INK)
         ax.tick_params(length=0, pad=3)

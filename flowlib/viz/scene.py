@@ -191,6 +191,7 @@ class Panel:
     equal: bool = True
     xlabel: str = ""
     ylabel: str = ""
+    xticks: bool = True
     yticks: bool = True
     height: int = 300
 

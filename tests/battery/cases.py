@@ -3,6 +3,7 @@
 A case says how to build the transform, which points z it may be given, and, where a check cannot apply to it, why.
 """
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,17 +12,23 @@ import torch
 from torch import Tensor
 
 from flowlib import Compose, Inverse, Transform
+from flowlib.image_nets import ConvNet, GlowNet
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.transforms import (
     ActNorm,
     Autoregressive,
+    Channels,
+    Checkerboard,
+    Conv1x1,
     Coupling,
     CouplingStack,
     ElementwiseAffine,
+    Flatten,
     LeakyReLU,
     Linear,
     Logit,
+    MultiScale,
     Partition,
     Permutation,
     Planar,
@@ -29,8 +36,11 @@ from flowlib.transforms import (
     Radial,
     Rotation,
     Sigmoid,
+    Squeeze,
     Sylvester,
+    Unflatten,
 )
+from flowlib.transforms.partition import TwoParts
 
 
 def gaussian(n: int, dim: int, radius: float) -> Tensor:
@@ -54,18 +64,33 @@ class Case:
     Args:
         name: what pytest shows.
         make: builds it, with its random initialisation.
-        dim: D.
-        points: (n, dim, radius) -> z (n, dim) where the transform is defined.
+        size: D, or the shape of an image z.
+        points: (n, D, radius) -> z (n, D) where the transform is defined.
         whole_space: False if f maps to or from a part of R^D only, so that points cannot be chosen freely.
         not_for: check name -> the reason why it cannot apply.
     """
 
     name: str
     make: Callable[[], Transform]
-    dim: int
+    size: int | tuple[int, ...]
     points: Callable[[int, int, float], Tensor] = gaussian
     whole_space: bool = True
     not_for: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one point z."""
+        return (self.size,) if isinstance(self.size, int) else self.size
+
+    @property
+    def dim(self) -> int:
+        """How many numbers one point has."""
+        return math.prod(self.shape)
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """The shape of one point x."""
+        return tuple(self.make().data_shape) or self.shape
 
     def seed(self) -> None:
         torch.manual_seed(zlib.crc32(self.name.encode()))
@@ -80,9 +105,9 @@ class Case:
         return transform
 
     def z(self, n: int = 20, dtype: torch.dtype = torch.float64, radius: float = 1.0) -> Tensor:
-        """n points where the transform is defined, (n, D)."""
+        """n points where the transform is defined, (n, *shape)."""
         self.seed()
-        return self.points(n, self.dim, radius).to(dtype)
+        return self.points(n, self.dim, radius).to(dtype).reshape(n, *self.shape)
 
 
 # Sigmoid rounds to 0 or 1 beyond |z| = 17 in float32, and what is rounded away cannot come back (see its docstring).
@@ -112,6 +137,22 @@ def coupling(law: Law, dim: int, kind: str = "halves", flip: bool = False) -> Co
     return Coupling(law, MLP(partition.kept, partition.moved * law.n_params, [16]), partition)
 
 
+def image_coupling(law: Law, partition: TwoParts) -> Coupling:
+    return Coupling(law, ConvNet(partition.kept, partition.moved * law.n_params, 6, 1), partition)
+
+
+def image_stack(law: Law, partition: TwoParts, length: int) -> CouplingStack:
+    turns = [partition, partition.flipped()]
+    nets = [GlowNet(turns[k % 2].kept, turns[k % 2].moved * law.n_params, 6) for k in range(length)]
+    return CouplingStack(law, nets, partition)
+
+
+def multiscale() -> MultiScale:
+    """Two levels: a level on the squeezed image, and a last one that keeps the resolution."""
+    second = image_stack(Affine(), Checkerboard((2, 2, 2)), 2)
+    return MultiScale((1, 4, 4), [image_coupling(Affine(), Channels((4, 2, 2))), second])
+
+
 def coupling_stack(law: Law, dim: int, length: int, kind: str = "halves") -> CouplingStack:
     sizes = Partition(dim, kind).sizes
     nets = [MLP(sizes[k % 2], sizes[1 - k % 2] * law.n_params, [16]) for k in range(length)]
@@ -122,10 +163,10 @@ def autoregressive(law: Law, net: type, dim: int, **sizes: int) -> Autoregressiv
     return Autoregressive(law, net(dim, law.n_params, **sizes))
 
 
-def standardized(dim: int) -> ActNorm:
+def standardized(dim: int | tuple[int, ...]) -> ActNorm:
     """An ActNorm that has seen its first batch."""
     layer = ActNorm(dim)
-    layer.inverse(3.0 * torch.randn(50, dim) + 1.0)
+    layer.inverse(3.0 * torch.randn(50, *layer.event_shape) + 1.0)
     return layer
 
 
@@ -184,6 +225,40 @@ CASES = [
         for law, make in LAWS.items()
         for d in (1, 5)
     ],
+    Case("affine-image", lambda: ElementwiseAffine((3, 4, 4)), (3, 4, 4)),
+    Case("sigmoid-image", lambda: Sigmoid((1, 4, 4)), (1, 4, 4), **bounded),
+    Case("logit-image", lambda: Logit((1, 4, 4)), (1, 4, 4), **opened),
+    Case("leaky-relu-image", lambda: LeakyReLU((1, 2, 3)), (1, 2, 3)),
+    *[
+        Case(f"{name}-{'x'.join(map(str, shape))}", lambda make=make, s=shape: make(s), shape)
+        for name, make in (("actnorm", standardized), ("conv1x1", Conv1x1), ("flatten", Flatten))
+        for shape in ((2, 4, 4), (1, 3, 5))
+    ],
+    Case("unflatten-2x3x5", lambda: Unflatten((2, 3, 5)), 30),
+    Case("squeeze-2x4x4", lambda: Squeeze((2, 4, 4)), (8, 2, 2)),
+    Case("squeeze-1x2x6", lambda: Squeeze((1, 2, 6)), (4, 1, 3)),
+    Case("inverse-of-squeeze", lambda: Inverse(Squeeze((1, 4, 4))), (1, 4, 4)),
+    *[
+        Case(f"image-coupling-{law}-{name}", lambda m=make, p=partition: image_coupling(m(), p()), shape)
+        for law, make in LAWS.items()
+        for name, shape, partition in (
+            ("channels", (3, 3, 2), lambda: Channels((3, 3, 2))),
+            ("checkerboard", (1, 4, 4), lambda: Checkerboard((1, 4, 4))),
+        )
+    ],
+    Case("image-coupling-channels-flip", lambda: image_coupling(Affine(), Channels((3, 2, 2), True)), (3, 2, 2)),
+    Case(
+        "image-coupling-checkerboard-flip", lambda: image_coupling(Affine(), Checkerboard((2, 2, 4), True)), (2, 2, 4)
+    ),
+    Case("image-stack-channels", lambda: image_stack(Affine(), Channels((3, 4, 4)), 3), (3, 4, 4)),
+    Case("image-stack-checkerboard", lambda: image_stack(Additive(), Checkerboard((2, 4, 4)), 2), (2, 4, 4)),
+    Case("multiscale-1x4x4", multiscale, 16),
+    Case("multiscale-one-level", lambda: MultiScale((1, 2, 2), [Conv1x1((4, 1, 1))]), 4),
+    Case(
+        "multiscale-three-levels",
+        lambda: MultiScale((1, 8, 8), [ElementwiseAffine((4, 4, 4)), Conv1x1((8, 2, 2)), LeakyReLU((16, 1, 1))]),
+        64,
+    ),
     Case("made-reverse-5", lambda: autoregressive(Affine(), MADE, 5, hidden=[16], reverse=True), 5),
     Case(
         "transformer-reverse-5",

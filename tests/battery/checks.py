@@ -12,6 +12,7 @@ from torch.func import jacrev, vmap
 
 from flowlib import Compose, Flow, Inverse, Transform
 from flowlib.bases import StandardNormal
+from flowlib.transforms import Unflatten
 from tests.battery.cases import Case
 
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
@@ -39,7 +40,7 @@ def assert_close(value: Tensor, expected: Tensor, tolerance: float) -> None:
 
 def jacobian(call: Callable, points: Tensor) -> Tensor:
     """∂call/∂point at each point, (n, D, D), by autograd."""
-    return vmap(jacrev(lambda point: call(point)[0]))(points)
+    return vmap(jacrev(lambda point: call(point)[0].flatten()))(points).flatten(2)
 
 
 def assert_round_trip(transform: Transform, z: Tensor, tolerance: float) -> None:
@@ -59,14 +60,22 @@ def assert_round_trip(transform: Transform, z: Tensor, tolerance: float) -> None
 def shapes_and_dtypes(case: Case) -> None:
     for dtype in (torch.float64, torch.float32):
         transform, z = case.build(dtype), case.z(7, dtype)
-        flow = Flow(transform, StandardNormal(case.dim).to(dtype))
-        for call, points in [*both_ways(transform, z), *both_ways(Compose([transform, Inverse(transform)]), z)]:
+        latent = Compose([transform] if case.shape == (case.dim,) else [Unflatten(case.shape), transform])
+        flow = Flow(latent, StandardNormal(case.dim).to(dtype))
+        there, back = both_ways(transform, z)
+        again, away = both_ways(Compose([transform, Inverse(transform)]), z)
+        for (call, points), shape in (
+            (there, case.data_shape),
+            (back, case.shape),
+            (again, case.shape),
+            (away, case.shape),
+        ):
             value, log_det = call(points)
-            assert (value.shape, log_det.shape) == ((7, case.dim), (7,))
+            assert (value.shape, log_det.shape) == ((7, *shape), (7,))
             assert value.dtype == log_det.dtype == dtype and value.device == log_det.device == z.device
         if case.whole_space:
             x, log_prob = flow.sample_with_log_prob(4)
-            assert (x.shape, log_prob.shape, x.dtype, log_prob.dtype) == ((4, case.dim), (4,), dtype, dtype)
+            assert (x.shape, log_prob.shape, x.dtype, log_prob.dtype) == ((4, *case.data_shape), (4,), dtype, dtype)
             assert_close(log_prob, flow.log_prob(x), TOLERANCE[dtype])
 
 
@@ -147,8 +156,8 @@ def inverse_is_differentiable(case: Case) -> None:
     # by the implicit function theorem, dz/dθ = −(∂f/∂z)⁻¹ ∂f/∂θ at fixed x
     c = torch.randn_like(z)
     direct = torch.autograd.grad((c * transform.inverse(x)[0]).sum(), parameters, allow_unused=True)
-    pulled = torch.linalg.solve(jacobian(transform.forward, z).mT, c.unsqueeze(-1)).squeeze(-1).detach()
-    implicit = torch.autograd.grad(-(pulled * transform(z)[0]).sum(), parameters, allow_unused=True)
+    pulled = torch.linalg.solve(jacobian(transform.forward, z).mT, c.flatten(1).unsqueeze(-1)).squeeze(-1).detach()
+    implicit = torch.autograd.grad(-(pulled * transform(z)[0].flatten(1)).sum(), parameters, allow_unused=True)
     for parameter, a, b in zip(parameters, direct, implicit, strict=True):
         zero = torch.zeros_like(parameter)  # the gradient of what a call does not use
         assert_close(zero if a is None else a, zero if b is None else b, 1e-8)
@@ -163,7 +172,7 @@ def second_derivatives(case: Case) -> None:
     def gradient(points: Tensor) -> Tensor:
         points = points.requires_grad_()
         z, log_det = transform.inverse(points)
-        return torch.autograd.grad((log_det - 0.5 * z.square().sum(-1)).sum(), points, create_graph=True)[0]
+        return torch.autograd.grad((log_det.sum() - 0.5 * z.square().sum()), points, create_graph=True)[0]
 
     direction = torch.randn_like(x)
     points = x.clone().requires_grad_()
@@ -192,9 +201,9 @@ def any_batch(case: Case) -> None:
             ((0,), slice(0, 0)),
             ((1, 0), slice(0, 0)),
         ):
-            part, part_log_det = call(points[taken].reshape(*shape, case.dim))
-            assert part.shape == (*shape, case.dim) and part_log_det.shape == shape
-            assert_close(part, value[taken].reshape(*shape, case.dim), 1e-12)
+            part, part_log_det = call(points[taken].reshape(*shape, *points.shape[1:]))
+            assert part.shape == (*shape, *value.shape[1:]) and part_log_det.shape == shape
+            assert_close(part, value[taken].reshape(part.shape), 1e-12)
             assert_close(part_log_det, log_det[taken].reshape(shape), 1e-12)
 
 
@@ -219,13 +228,17 @@ def nan_and_inf_stay_in_their_row(case: Case) -> None:
 @check
 def wrong_shapes_are_refused(case: Case) -> None:
     transform = case.build()
-    for call in (transform.forward, transform.inverse):
-        for shape in ((3, case.dim + 1), (3, case.dim - 1), ()):
+    for call, right in ((transform.forward, case.shape), (transform.inverse, case.data_shape)):
+        *outer, last = right
+        for shape in ((3, *outer, last + 1), (3, *outer, last - 1), (3, right[0] + 1, *right[1:]), right[1:]):
+            if shape == (3, *right):
+                continue
             with pytest.raises(
-                ValueError, match=rf"expects .*\(\.\.\., {case.dim}\).*got shape \({', '.join(map(str, shape))}"
+                ValueError,
+                match=rf"expects .*\(\.\.\., {', '.join(map(str, right))}\).*got shape \({', '.join(map(str, shape))}",
             ):
                 call(torch.zeros(shape, dtype=torch.float64))
-        for wrong in ("text", [[0.0] * case.dim], torch.zeros(3, case.dim, dtype=torch.long)):
+        for wrong in ("text", [[0.0] * last], torch.zeros(3, *right, dtype=torch.long)):
             with pytest.raises(TypeError, match=r"expects a float tensor"):
                 call(wrong)
 
@@ -263,10 +276,13 @@ def moves_between_dtypes_and_devices(case: Case) -> None:
     single = case.build(torch.float32)
     assert single.double()(case.z())[0].dtype == torch.float64
     meta = case.build().to("meta")
-    for call in (meta.forward, meta.inverse):
-        value, log_det = call(torch.zeros(4, case.dim, dtype=torch.float64, device="meta"))
+    for call, came, goes in (
+        (meta.forward, case.shape, case.data_shape),
+        (meta.inverse, case.data_shape, case.shape),
+    ):
+        value, log_det = call(torch.zeros(4, *came, dtype=torch.float64, device="meta"))
         assert value.device.type == log_det.device.type == "meta"
-        assert (value.shape, log_det.shape) == ((4, case.dim), (4,))
+        assert (value.shape, log_det.shape) == ((4, *goes), (4,))
 
 
 @check
@@ -285,7 +301,8 @@ def vmap_and_jacrev(case: Case) -> None:
     for call, points in both_ways(transform, z):
         for a, b in zip(vmap(call)(points), call(points), strict=True):
             assert_close(a, b, 1e-12)
-        assert_close(jacobian(call, points), torch.stack([jacrev(lambda p: call(p)[0])(p) for p in points]), 1e-12)  # noqa: B023
+        for one, point in zip(jacobian(call, points), points, strict=True):
+            assert_close(one, jacrev(lambda p: call(p)[0])(point).reshape(one.shape), 1e-12)  # noqa: B023
 
 
 @check
@@ -302,7 +319,7 @@ def trains(case: Case) -> None:
     for _ in range(11):
         optimizer.zero_grad()
         again, log_det = transform.inverse(target)
-        loss = (0.5 * again.square().sum(-1) - log_det).mean()
+        loss = 0.5 * again.square().mean() * case.dim - log_det.mean()
         loss.backward(retain_graph=True)
         loss.backward()  # a second backward is allowed and adds the same gradient again
         optimizer.step()

@@ -5,7 +5,7 @@ import pytest
 from tests.browser.explorers import Explorer, explorers
 
 WITH_HANDLES = ["03_planar_and_radial_flows", "06_splines_and_autoregressive_flows"]
-NOTEBOOKS = ["00_start_here", "04_training", "05_coupling_layers", *WITH_HANDLES]
+NOTEBOOKS = ["00_start_here", "04_training", "05_coupling_layers", "07_image_flows", *WITH_HANDLES]
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS, indirect=True)

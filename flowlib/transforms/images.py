@@ -1,0 +1,138 @@
+"""Layers for images: the same numbers in another arrangement, and a linear map over the channels of every pixel.
+
+An image is (..., C, H, W). `Unflatten` and `Squeeze` only move numbers, so their log-determinant is 0; `Conv1x1` mixes
+the C numbers of a pixel. What else an image flow needs works on images already: `ActNorm` and the elementwise maps, and
+`Coupling` with the partitions `Channels` and `Checkerboard`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from flowlib.checks import VectorLike, check_even, check_image, check_size
+from flowlib.core import Inverse, Transform
+from flowlib.transforms.linear import LU, start_matrix
+
+
+class Squeeze(Transform):
+    """Four channels of half the height and width become one channel: z (4 C, H/2, W/2) -> x (C, H, W).
+
+    Map: x_{c, 2a+i, 2b+j} = z_{4c+2i+j, a, b}: the channels 4c, 4c + 1, 4c + 2, 4c + 3 of z are the upper left, upper
+    right, lower left and lower right pixels of the 2 × 2 blocks of channel c. The name is that of the direction from
+    data to noise, in which an image becomes smaller and deeper. Log-determinant: 0. Invertible always.
+
+    Args:
+        shape: (C, H, W) of the data, H and W even.
+
+    Paper: Dinh et al. (2017), RealNVP, section 3.6.
+
+    >>> Squeeze((1, 2, 2)).inverse(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]))[0].flatten()
+    tensor([1., 2., 3., 4.])
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        channels, height, width = check_even("Squeeze", shape)
+        super().__init__(torch.Size((4 * channels, height // 2, width // 2)), shape)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        blocks = z.unflatten(-3, (-1, 2, 2)).movedim((-4, -3), (-3, -1))  # (..., C, H/2, 2, W/2, 2)
+        return blocks.flatten(-4, -3).flatten(-2), z.new_zeros(z.shape[:-3])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_data(x)
+        blocks = x.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))  # (..., C, H/2, 2, W/2, 2)
+        return blocks.movedim((-3, -1), (-4, -3)).flatten(-5, -3), x.new_zeros(x.shape[:-3])
+
+
+class Unflatten(Transform):
+    """A vector becomes an image, row by row of each channel: z (D,) -> x (C, H, W), D = C · H · W.
+
+    Map: x_{c, i, j} = z_{(c H + i) W + j}. Log-determinant: 0. Invertible always.
+
+    Args:
+        shape: (C, H, W), or any other shape.
+
+    >>> Unflatten((1, 2, 2))(torch.arange(4.0))[0]
+    tensor([[[0., 1.],
+             [2., 3.]]])
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        shape = check_size("Unflatten", shape)
+        super().__init__([shape.numel()], shape)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return z.unflatten(-1, self.data_shape), z.new_zeros(z.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_data(x)
+        z = x.flatten(-self.data_dims)
+        return z, x.new_zeros(z.shape[:-1])
+
+
+class Flatten(Inverse):
+    """An image becomes a vector: the inverse of `Unflatten`, z (C, H, W) -> x (D,).
+
+    Map: x_{(c H + i) W + j} = z_{c, i, j}. Log-determinant: 0. Invertible always.
+
+    Args:
+        shape: (C, H, W), or any other shape.
+
+    >>> Flatten((1, 2, 2))(torch.zeros(5, 1, 2, 2))[0].shape
+    torch.Size([5, 4])
+    """
+
+    def __init__(self, shape: Sequence[int]):
+        super().__init__(Unflatten(shape))
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        return super().forward(z, context)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_data(x)
+        return super().inverse(x, context)
+
+
+class Conv1x1(Transform):
+    """The C numbers of each pixel are mixed by one matrix: a permutation of the channels that is learned.
+
+    Map: x_{:, i, j} = W z_{:, i, j}, a convolution with a 1 × 1 kernel. Log-determinant: H · W · log |det W|.
+    Invertible always: W = P L (U + diag(s)) with |s| > 0, undone by triangular solves. `Inverse(Conv1x1(shape))` is
+    Glow's layer, with the convolution from data to noise and the solves from noise to data.
+
+    Args:
+        shape: (C, H, W).
+        matrix: the W to start from, (C, C), invertible. A random rotation if not given.
+
+    Paper: Kingma and Dhariwal (2018), Glow, section 3.2 and equation 10.
+
+    >>> layer = Conv1x1((2, 3, 3), matrix=[[2.0, 0.0], [1.0, 1.0]])
+    >>> round(layer(torch.zeros(2, 3, 3))[1].item(), 4)  # 9 log 2
+    6.2383
+    """
+
+    def __init__(self, shape: Sequence[int], matrix: VectorLike | None = None):
+        super().__init__(check_image("Conv1x1", shape))
+        self.pixels = self.event_shape[1:].numel()
+        self.factors = LU(start_matrix("Conv1x1", matrix, self.event_shape[0]))
+
+    @property
+    def matrix(self) -> Tensor:
+        """W, (C, C)."""
+        return self.factors.matrix()
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        # not conv2d: on a GPU that one may keep 10 bits (TF32), and would not be undone by the solves
+        x = linear(z.movedim(-3, -1), self.matrix).movedim(-1, -3)
+        return x, (self.pixels * self.factors.log_det()).expand(z.shape[:-3])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(x)
+        z = self.factors.solve(x.movedim(-3, -1)).movedim(-1, -3)
+        return z, (-self.pixels * self.factors.log_det()).expand(x.shape[:-3])

@@ -1,0 +1,94 @@
+"""The multi-scale architecture: half of the numbers are done early, the other half go on to a coarser picture."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from flowlib.checks import check_image
+from flowlib.core import Compose, Transform
+from flowlib.transforms.images import Squeeze
+from flowlib.transforms.partition import Channels
+
+
+class MultiScale(Transform):
+    """From one flat latent to an image, coarse to fine: z (D,) -> x (C, H, W), D = C · H · W.
+
+    Map, read from the data: level 0 turns the image into (4 C, H/2, W/2); the second half of these channels are latent
+    numbers and are done, the first half are an image for level 1, and so on; all that the last level gives is latent.
+    Nothing is dropped: all latents lie side by side in z, so the map is one to one, and the density of z alone decides
+    how they are distributed. Log-determinant: the sum over the levels. Invertible because each level is.
+
+    Coarse first: `scales()[0]` is the part of z that belongs to the last level, `scales()[-1]` that of level 0.
+    Each part lies in z as an image flattened row by row, channel by channel.
+
+    Args:
+        shape: (C, H, W) of the image x.
+        levels: levels[k] takes channels at half the resolution and gives the image of its level, or gives the channels
+            again, and is then followed by a Squeeze. The last level may keep the resolution. The image of level 0 is
+            x, that of level k + 1 has the first half of the channels that levels[k] takes.
+
+    Paper: Dinh et al. (2017), RealNVP, section 3.6.
+
+    >>> from flowlib.transforms import Conv1x1
+    >>> f = MultiScale((1, 8, 8), [Conv1x1((4, 4, 4)), Conv1x1((8, 2, 2))])
+    >>> f(torch.randn(5, 64))[0].shape, f.scales()
+    (torch.Size([5, 1, 8, 8]), [slice(0, 32, None), slice(32, 64, None)])
+    """
+
+    def __init__(self, shape: Sequence[int], levels: Iterable[Transform]):
+        image = check_image("MultiScale", shape)
+        levels, partitions = list(levels), []
+        if not levels:
+            raise ValueError("MultiScale: levels is empty; expected one Transform for each level.")
+        for k, level in enumerate(levels):
+            levels[k] = to_pixels(k, level, image)
+            if k + 1 < len(levels):
+                partitions.append(Channels(levels[k].event_shape))
+                image = partitions[k].kept_shape
+        super().__init__([torch.Size(shape).numel()], shape)
+        self.levels, self.partitions = nn.ModuleList(levels), nn.ModuleList(partitions)
+        self.coarsest = levels[-1].event_shape
+        self.sizes = [self.coarsest.numel(), *(part.moved_shape.numel() for part in reversed(partitions))]
+
+    def scales(self) -> list[slice]:
+        """Which part of z belongs to which scale, coarse first: z[..., scales()[0]] is the coarsest."""
+        ends = torch.tensor(self.sizes).cumsum(0).tolist()
+        return [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        coarse, *finer = z.split(self.sizes, -1)
+        x, log_det = self.levels[-1](coarse.unflatten(-1, self.coarsest), context)
+        for k, fine in zip(reversed(range(len(finer))), finer, strict=True):
+            fine = fine.unflatten(-1, self.partitions[k].moved_shape)
+            x, term = self.levels[k](self.partitions[k].join(x, fine), context)
+            log_det = log_det + term
+        return x, log_det
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_data(x)
+        parts, log_det = [], x.new_zeros(x.shape[:-3])
+        for k, level in enumerate(self.levels):
+            x, term = level.inverse(x, context)
+            log_det = log_det + term
+            if k < len(self.partitions):
+                x, fine = self.partitions[k].split(x)
+                parts.append(fine.flatten(-3))
+        parts.append(x.flatten(-len(self.coarsest)))
+        return torch.cat(parts[::-1], -1), log_det
+
+
+def to_pixels(k: int, level: Transform, image: torch.Size) -> Transform:
+    """Level k as a transform whose data are images of this shape: itself, or itself and a Squeeze."""
+    if not isinstance(level, Transform):
+        raise TypeError(f"MultiScale expects Transforms; level {k} is a {type(level).__name__}.")
+    if level.data_shape == image:
+        return level
+    squeeze = Squeeze(image)
+    if level.data_shape != squeeze.event_shape:
+        raise ValueError(
+            f"MultiScale: level {k} gives points of shape {tuple(level.data_shape)}; its image is {tuple(image)}. "
+            f"Build it on {tuple(squeeze.event_shape)}, half the resolution, or let it give {tuple(image)}."
+        )
+    return Compose([level, squeeze])
