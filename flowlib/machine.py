@@ -28,11 +28,11 @@ PACKAGES = {
 
 # data set -> (files of which one must be there, what it is and what happens without it)
 DATA_SETS = {
-    "mnist": (["train-images-idx3-ubyte.gz"], "digits; 12 MB to download when a chapter asks for them"),
-    "fashion_mnist": (["train-images-idx3-ubyte.gz"], "garments; 31 MB to download when a chapter asks for them"),
+    "mnist": (["train-images-idx3-ubyte.gz"], "digits; 12 MB to download when a model is trained on them"),
+    "fashion_mnist": (["train-images-idx3-ubyte.gz"], "garments; 31 MB to download when a model is trained on them"),
     "cifar10": (
-        ["data_batch_1.med.xz", "cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1"],
-        "small photographs; 170 MB to download when a chapter asks for them",
+        ["cifar-10-python.tar.gz", "cifar-10-batches-py/data_batch_1"],
+        "small photographs; 170 MB to download when a model is trained on them",
     ),
     "anomaly": (["magnetic_tile_64.npz"], "tiles with defects; the chapter that uses them says where to get them"),
     "faces": (["olivetti_64.npz"], "400 faces; the chapter that uses them says where to get them"),
