@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from benchmarks.peers import BUILDERS, floor
 
 PEER_COLUMNS = ["flowlib", "flowlib compiled", "zuko", "nflows", "normflows"]
-GOALS = {"RealNVP": (1.15, 0.90), "NSF": (2.5, 1.2), "MAF": (1.28, 1.0), "planar": (0.75, 0.45)}
+GOALS = {"RealNVP": (1.15, 0.90), "NSF": (2.5, 1.2), "MAF": (1.28, 1.0), "planar": (0.75, 0.45), "Glow": (1.25, 1.0)}
 LARGE = 100_000
 
 
 def data(task: str, n: int) -> Tensor:
+    if task == "Glow":
+        return torch.randn(128, 1, 8, 8)
     return torch.randn(n, 8 if task == "MAF" else 2)
 
 
@@ -144,7 +146,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--tasks", nargs="*", default=list(BUILDERS))
     parser.add_argument(
-        "--profile", metavar="TASK", choices=["RealNVP", "NSF", "MAF"], help="compare with the floor only"
+        "--profile", metavar="TASK", choices=["RealNVP", "NSF", "MAF", "Glow"], help="compare with the floor only"
     )
     options = parser.parse_args()
     torch.manual_seed(0)
@@ -158,7 +160,7 @@ def main() -> None:
         plain, compiled = GOALS[task]
         line(f"{task} training step", found, f"goal {plain} and compiled {compiled}")
         print(f"{'  parameters':<22}" + "".join(f"{counts.get(name, ''):>18}" for name in PEER_COLUMNS))
-        if task != "planar":
+        if task not in ("planar", "Glow"):
             line(f"{task} log_prob", evaluation(task, "log_prob", max(3, options.rounds // 5)))
             goal = "goal 0.2" if task == "MAF" else ""
             line(f"{task} sampling", evaluation(task, "sample", max(3, options.rounds // 5)), goal)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from flowlib import Compose, Flow, Inverse
 from flowlib.bases import StandardNormal
+from flowlib.image_models import glow
 from flowlib.laws import Affine, RationalQuadratic
 from flowlib.nets import MADE, MLP
-from flowlib.transforms import Autoregressive, CouplingStack, Partition, PlanarStack
+from flowlib.transforms import Autoregressive, Coupling, CouplingStack, Partition, PlanarStack
 
 HIDDEN = [64, 64]
 PEERS = [name for name in ("zuko", "nflows", "normflows") if importlib.util.find_spec(name)]
@@ -44,6 +45,11 @@ def flowlib_maf() -> Flow:
 
 def flowlib_planar() -> Flow:
     return Flow(PlanarStack(2, 16), StandardNormal(2))
+
+
+def flowlib_glow() -> Flow:
+    """On images of 8 × 8: 2 levels of 4 steps, networks of 64 channels."""
+    return glow((1, 8, 8), levels=2, steps=4, width=64)
 
 
 def of_zuko(flow: nn.Module) -> Peer:
@@ -223,6 +229,19 @@ class PlanarFloor(nn.Module):
         return z
 
 
+class GlowFloor(nn.Module):
+    """The networks of `flowlib_glow`, each once on images of its size."""
+
+    def __init__(self, images: int) -> None:
+        super().__init__()
+        couplings = [layer for layer in flowlib_glow().modules() if isinstance(layer, Coupling)]
+        self.networks = nn.ModuleList(coupling.conditioner for coupling in couplings)
+        self.inputs = [torch.randn(images, *coupling.partition.kept_shape) for coupling in couplings]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return sum(network(kept).mean() for network, kept in zip(self.networks, self.inputs, strict=True))
+
+
 def floor(task: str) -> nn.Module:
     if task == "RealNVP":
         return Floor([MLP(1, 2, HIDDEN) for _ in range(8)])
@@ -230,6 +249,8 @@ def floor(task: str) -> nn.Module:
         return Floor([MLP(1, 23, HIDDEN) for _ in range(4)])
     if task == "MAF":
         return Floor([MADE(8, 2, HIDDEN) for _ in range(5)])
+    if task == "Glow":
+        return GlowFloor(128)
     return PlanarFloor()
 
 
@@ -243,4 +264,5 @@ BUILDERS: dict[str, dict[str, Callable[[], nn.Module]]] = {
     "NSF": {"flowlib": flowlib_nsf, "zuko": zuko_nsf, "nflows": nflows_nsf, "normflows": normflows_nsf},
     "MAF": {"flowlib": flowlib_maf, "zuko": zuko_maf, "nflows": nflows_maf, "normflows": normflows_maf},
     "planar": {"flowlib": flowlib_planar, "normflows": normflows_planar},
+    "Glow": {"flowlib": flowlib_glow},
 }

@@ -1,4 +1,4 @@
-"""How near to the truth flowlib and its peers get in equal steps: part of `make bench`, some 25 minutes of one core.
+"""How near to the truth flowlib and its peers get in equal steps: part of `make bench`, some 40 minutes of one core.
 
 Couplings: every library trains the same architecture (see `peers.py`), from its own start, with the same Adam on the
 same batches of fresh points, and is scored by the mean of −log q over the same held-out points. The truth's own score
