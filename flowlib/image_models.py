@@ -2,11 +2,13 @@
 
     nice_image, real_nvp_image      couplings on a chessboard, then on channels, at several scales
     glow                            steps of ActNorm, a 1 × 1 convolution and a coupling of channels, at several scales
+    transformer_image               autoregressive layers over patches, a causal transformer in each
 
-All three start as an invertible linear map (the networks say nothing yet), learn the units of the data from the first
-batch that passes `log_prob` in training mode, and compute densities and samples in one pass. Give them images without
-bounds: `Dequantize` and `Logit` are what pixels need before. With `context_dim` set, every network sees a context,
-e.g. the class as a one-hot vector, and the flow is p(x | class). `scales(flow)` names the parts of the latent.
+All start as an invertible linear map (the networks say nothing yet) and learn the units of the data from the first
+batch that passes `log_prob` in training mode. Densities take one pass; so do samples, but for the transformer's. Give
+them images without bounds: `Dequantize` and `Logit` are what pixels need before. With `context_dim` set, every network
+sees a context, e.g. the class as a one-hot vector, and the flow is p(x | class). `scales(flow)` names the parts of the
+latent.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,11 @@ from flowlib.bases import Base, StandardNormal
 from flowlib.checks import check_count, check_even
 from flowlib.core import Compose, Flow, Inverse, Transform
 from flowlib.image_nets import ConvNet, GlowNet
-from flowlib.laws import Additive, Affine, Law
+from flowlib.laws import Additive, Affine, Law, RationalQuadratic
+from flowlib.patch_nets import PatchTransformer
 from flowlib.transforms import (
     ActNorm,
+    Autoregressive,
     Channels,
     Checkerboard,
     Conv1x1,
@@ -27,6 +31,7 @@ from flowlib.transforms import (
     CouplingStack,
     ElementwiseAffine,
     MultiScale,
+    Patches,
     Squeeze,
 )
 from flowlib.transforms.partition import TwoParts
@@ -139,6 +144,43 @@ def glow_step(shape: Sequence[int], width: int, context_dim: int) -> Compose:
     partition = Channels(shape)
     net = GlowNet(partition.kept, partition.moved * Affine.n_params, width, context_dim)
     return Compose([Coupling(Affine(), net, partition, context_dim), Inverse(Conv1x1(shape)), ActNorm(shape)])
+
+
+def transformer_image(
+    shape: Sequence[int],
+    patch: int = 4,
+    layers: int = 4,
+    width: int = 128,
+    heads: int = 4,
+    depth: int = 2,
+    hidden: Sequence[int] = (128,),
+    bins: int = 0,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
+    """Autoregressive layers over patches, their order reversed between layers. Zhai et al. (2024), TarFlow, figure 2.
+
+    Densities take one pass. Samples take D steps a layer, each with the keys and values of all patches before.
+
+    Args:
+        shape: (C, H, W), H and W multiples of patch.
+        patch: height and width of a patch.
+        layers: how many.
+        width, heads, depth, hidden: of each network, a `PatchTransformer`.
+        bins: of the law, a rational-quadratic spline; 0 for an affine law, as in the paper.
+        context_dim: size of the context, 0 for none.
+        base: p_Z on the flat latent, a standard normal if not given.
+    """
+    patches, law = Patches(shape, patch), RationalQuadratic(bins) if bins else Affine()
+
+    def conditioner(reverse: bool) -> PatchTransformer:
+        return PatchTransformer(
+            patches.tokens, patches.size, law.n_params, width, heads, depth, hidden, context_dim, reverse
+        )
+
+    check_count("transformer_image", "layers", layers)
+    stack = [Autoregressive(law, conditioner(reverse=k % 2 == 1)) for k in range(layers)]
+    return Flow(Compose([*stack, patches, ActNorm(shape)]), base or StandardNormal(patches.event_shape.numel()))
 
 
 def scales(flow: Flow) -> list[slice]:

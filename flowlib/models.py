@@ -8,7 +8,7 @@ standard deviations. Which direction is cheap differs:
     maf, spline_maf, transformer_flow           log_prob in one pass, sample in D steps
     iaf                                         sample in one pass, log_prob in D steps
     planar_flow, radial_flow, sylvester_flow    sample in one pass, log_prob by roots; `fast="density"` swaps the two
-    nice_image, real_nvp_image, glow            images: see `flowlib.image_models`
+    nice_image, real_nvp_image, glow, transformer_image: see `flowlib.image_models`
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from torch import nn
 from flowlib.bases import Base, StandardNormal
 from flowlib.checks import check_choice, check_count
 from flowlib.core import Compose, Flow, Inverse, Transform
-from flowlib.image_models import glow, nice_image, real_nvp_image
+from flowlib.image_models import glow, nice_image, real_nvp_image, transformer_image
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.summary import summary
@@ -40,6 +40,7 @@ __all__ = [
     "summary",
     "sylvester_flow",
     "transformer_flow",
+    "transformer_image",
 ]
 
 HIDDEN = (64, 64)

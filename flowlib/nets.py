@@ -171,8 +171,7 @@ class CausalTransformer(nn.Module):
         self.dim, self.n_params = check_count("CausalTransformer", "dim", dim), n_params
         self.context_dim = check_count("CausalTransformer", "context_dim", context_dim, 0)
         check_count("CausalTransformer", "n_params", n_params)
-        if check_count("CausalTransformer", "width", width) % check_count("CausalTransformer", "heads", heads):
-            raise ValueError(f"CausalTransformer: width must be a multiple of heads = {heads}; got {width}.")
+        check_heads("CausalTransformer", width, heads)
         self.order = range(dim)[::-1] if reverse else range(dim)
         self.embed = nn.Linear(1, width)
         self.position = nn.Parameter(torch.randn(dim, width) / math.sqrt(width))
@@ -259,6 +258,11 @@ def check_context(context: Tensor | None, context_dim: int) -> Tensor | None:
         got = "none" if context is None else f"shape {tuple(context.shape)}"
         raise ValueError(f"this layer needs a context of shape (..., {context_dim}); got {got}.")
     return context
+
+
+def check_heads(owner: str, width: int, heads: int) -> None:
+    if check_count(owner, "width", width) % check_count(owner, "heads", heads):
+        raise ValueError(f"{owner}: width must be a multiple of heads = {heads}; got {width}.")
 
 
 def check_hidden(owner: str, hidden: Sequence[int]) -> list[int]:

@@ -16,7 +16,7 @@ from flowlib.checks import check_choice
 from flowlib.core import Flow
 from flowlib.datasets import images
 from flowlib.datasets.images import ImageSet
-from flowlib.image_models import glow, nice_image, real_nvp_image
+from flowlib.image_models import glow, nice_image, real_nvp_image, transformer_image
 from flowlib.models import real_nvp
 from flowlib.pixels import PixelFlow, VariationalDequantize
 
@@ -26,7 +26,12 @@ DATA: dict[str, Callable[[], ImageSet]] = {
     "fashion_mnist": images.fashion_mnist,
     "cifar10": images.cifar10,
 }
-MODELS: dict[str, Callable[..., Flow]] = {"glow": glow, "nice": nice_image, "real_nvp": real_nvp_image}
+MODELS: dict[str, Callable[..., Flow]] = {
+    "glow": glow,
+    "nice": nice_image,
+    "real_nvp": real_nvp_image,
+    "transformer": transformer_image,
+}
 DEQUANTIZE = ("uniform", "variational")
 
 

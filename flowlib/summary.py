@@ -10,6 +10,7 @@ from torch import nn
 from flowlib.core import Compose, Flow, Inverse, Transform
 from flowlib.image_nets import ConvNet, GlowNet
 from flowlib.nets import MADE, CausalTransformer
+from flowlib.patch_nets import PatchTransformer
 from flowlib.transforms import Autoregressive, Coupling, CouplingStack, MultiScale, Planar, PlanarStack, Sylvester
 
 ONE_PASS = "one pass"
@@ -119,7 +120,7 @@ def network(net: nn.Module) -> str:
     if isinstance(net, CausalTransformer):
         width = net.embed.out_features
         return f"{name} {net.dim} tokens of {width}, {len(net.blocks)} blocks → {net.dim} × {net.n_params}"
-    if isinstance(net, ConvNet | GlowNet):
+    if isinstance(net, ConvNet | GlowNet | PatchTransformer):
         return f"{name} {net.extra_repr()}"
     layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
     sizes = [str(layers[0].in_features), *(str(layer.out_features) for layer in layers)] if layers else []

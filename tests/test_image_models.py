@@ -14,7 +14,9 @@ SMALL = {
     "nice_image": {"couplings": 2, "width": 4, "blocks": 1},
     "real_nvp_image": {"couplings": 2, "width": 4, "blocks": 1},
     "glow": {"steps": 2, "width": 4},
+    "transformer_image": {"layers": 2, "patch": 2, "width": 8, "heads": 2, "depth": 1, "hidden": (8,)},
 }
+SCALES = [name for name in SMALL if name != "transformer_image"]
 
 
 def build(name: str, shape: tuple[int, ...] = (1, 8, 8), move: float = 0.0, **arguments) -> Flow:
@@ -27,12 +29,21 @@ def build(name: str, shape: tuple[int, ...] = (1, 8, 8), move: float = 0.0, **ar
     return flow
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SCALES)
 @pytest.mark.parametrize(
     ("shape", "levels"), [((1, 8, 8), 1), ((1, 8, 8), 3), ((1, 28, 28), 2), ((3, 4, 8), 2)], ids=str
 )
 def test_a_flat_latent_and_an_image(name: str, shape: tuple[int, ...], levels: int) -> None:
-    flow = build(name, shape, 0.05, levels=levels).eval()
+    check_both_ways(build(name, shape, 0.05, levels=levels).eval(), shape)
+
+
+@pytest.mark.parametrize("bins", [0, 4])
+@pytest.mark.parametrize(("shape", "patch"), [((1, 8, 8), 4), ((1, 6, 4), 1), ((3, 4, 8), 2)], ids=str)
+def test_a_flat_latent_and_an_image_of_patches(shape: tuple[int, ...], patch: int, bins: int) -> None:
+    check_both_ways(build("transformer_image", shape, 0.05, patch=patch, bins=bins).eval(), shape)
+
+
+def check_both_ways(flow: Flow, shape: tuple[int, ...]) -> None:
     dim = torch.Size(shape).numel()
     assert flow.base.event_shape == (dim,) and flow.data_shape == shape
     x, log_prob = flow.sample_with_log_prob(3)
@@ -77,7 +88,7 @@ def test_the_class_reaches_the_image(name: str) -> None:
         flow.log_prob(x)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SCALES)
 def test_one_scale_can_be_drawn_anew(name: str) -> None:
     flow = build(name, (1, 8, 8), 0.05, levels=2).eval()
     coarse, fine = scales(flow)
@@ -144,10 +155,19 @@ BAD = [
     ((1, 8, 8), {"width": 0}, "width must be a whole number, 1 or more; got 0"),
     ((1, 8, 8), {"base": StandardNormal(3)}, "the transform works on events of shape (64,), the base on (3,)"),
 ]  # fmt: skip
+BAD_PATCHES = [
+    ((1, 28, 28), {"patch": 3}, "3 × 3 patches do not tile an image of 28 × 28; patch must divide its height and its width"),
+    ((28, 28), {}, "shape must be three whole numbers (C, H, W); got (28, 28)"),
+    ((1, 8, 8), {"layers": 0}, "layers must be a whole number, 1 or more; got 0"),
+    ((1, 8, 8), {"bins": -1}, "bins must be a whole number, 1 or more; got -1"),
+    ((1, 8, 8), {"width": 10, "heads": 4}, "width must be a multiple of heads = 4; got 10"),
+]  # fmt: skip
+ALL_BAD = [(name, *row) for name in SCALES for row in BAD] + [("transformer_image", *row) for row in BAD_PATCHES]
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize(("shape", "arguments", "message"), BAD, ids=[message for *_, message in BAD])
+@pytest.mark.parametrize(
+    ("name", "shape", "arguments", "message"), ALL_BAD, ids=[f"{name}: {message}" for name, *_, message in ALL_BAD]
+)
 def test_bad_arguments(name: str, shape, arguments, message: str) -> None:
     with pytest.raises(ValueError) as error:
         build(name, shape, **arguments)

@@ -10,7 +10,7 @@ from flowlib.models import summary
 PUSHES = ["planar_flow", "radial_flow", "sylvester_flow"]
 NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf"]
 ALL = [*PUSHES, *NETWORKS, "transformer_flow"]
-IMAGES = ["nice_image", "real_nvp_image", "glow"]  # tests/test_image_models.py
+IMAGES = ["nice_image", "real_nvp_image", "glow", "transformer_image"]  # tests/test_image_models.py
 
 
 def build(name: str, **arguments) -> Flow:

@@ -375,12 +375,16 @@ KINDS = {
     "glow": ["Coupling × 4", "Conv1x1 × 4", "ActNorm × 4", "Squeeze × 2"],
     "real_nvp_image": ["CouplingStack × 3", "Squeeze", "ActNorm"],
     "nice_image": ["ElementwiseAffine", "CouplingStack × 3", "Squeeze", "ActNorm"],
+    "transformer_image": ["Autoregressive × 2", "Patches", "ActNorm"],
 }
 
 
 @pytest.mark.parametrize("recipe", KINDS)
 def test_the_ledger_of_an_image_model_names_the_layers_of_all_its_scales(recipe) -> None:
-    sizes = {"steps": 2, "width": 4} if recipe == "glow" else {"couplings": 2, "width": 4, "blocks": 1}
+    sizes = {
+        "glow": {"steps": 2, "width": 4},
+        "transformer_image": {"layers": 2, "width": 8, "heads": 2, "depth": 1},
+    }.get(recipe, {"couplings": 2, "width": 4, "blocks": 1})
     model = PixelFlow(getattr(image_models, recipe)((1, 8, 8), **sizes), 17)
     pixels = torch.randint(17, [20, 1, 8, 8], dtype=torch.uint8)
     model.log_prob(pixels)  # each ActNorm finds its units

@@ -3,7 +3,7 @@
 from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling, CouplingStack
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
-from flowlib.transforms.images import Conv1x1, Flatten, Squeeze, Unflatten
+from flowlib.transforms.images import Conv1x1, Flatten, Patches, Squeeze, Unflatten
 from flowlib.transforms.linear import Linear, Permutation, Rotation
 from flowlib.transforms.multiscale import MultiScale
 from flowlib.transforms.partition import Channels, Checkerboard, Partition
@@ -26,6 +26,7 @@ __all__ = [
     "Logit",
     "MultiScale",
     "Partition",
+    "Patches",
     "Permutation",
     "Planar",
     "PlanarStack",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from flowlib.checks import VectorLike, check_even, check_image, check_size
+from flowlib.checks import VectorLike, check_count, check_even, check_image, check_size
 from flowlib.core import Inverse, Transform
 from flowlib.transforms.linear import LU, start_matrix
 
@@ -45,6 +45,45 @@ class Squeeze(Transform):
         self.check_data(x)
         blocks = x.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))  # (..., C, H/2, 2, W/2, 2)
         return blocks.movedim((-3, -1), (-4, -3)).flatten(-5, -3), x.new_zeros(x.shape[:-3])
+
+
+class Patches(Transform):
+    """A vector becomes an image, patch by patch: z (D,) -> x (C, H, W), D = C · H · W.
+
+    Map: the first C p² numbers of z are the upper left p × p patch of x, the next ones the patch to its right, and so
+    on; within a patch, pixel by pixel and row by row, the C numbers of a pixel side by side.
+    Log-determinant: 0. Invertible always.
+
+    Args:
+        shape: (C, H, W), H and W multiples of patch.
+        patch: p.
+
+    >>> Patches((1, 2, 4), 2).inverse(torch.arange(8.0).reshape(1, 2, 4))[0]
+    tensor([0., 1., 4., 5., 2., 3., 6., 7.])
+    """
+
+    def __init__(self, shape: Sequence[int], patch: int):
+        channels, height, width = check_image("Patches", shape)
+        if height % check_count("Patches", "patch", patch) or width % patch:
+            raise ValueError(
+                f"Patches: {patch} × {patch} patches do not tile an image of {height} × {width}; "
+                "patch must divide its height and its width."
+            )
+        super().__init__([channels * height * width], shape)
+        self.patch, self.tokens, self.size = patch, height * width // patch**2, channels * patch**2
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        channels, _, width = self.data_shape
+        p = self.patch
+        blocks = z.unflatten(-1, (-1, width // p, p, p, channels))  # (..., H/p, W/p, p, p, C)
+        x = blocks.movedim((-1, -3), (-5, -3))  # (..., C, H/p, p, W/p, p)
+        return x.flatten(-4, -3).flatten(-2), z.new_zeros(z.shape[:-1])
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_data(x)
+        blocks = x.unflatten(-1, (-1, self.patch)).unflatten(-3, (-1, self.patch))  # (..., C, H/p, p, W/p, p)
+        return blocks.movedim((-5, -3), (-1, -3)).flatten(-5), x.new_zeros(x.shape[:-3])
 
 
 class Unflatten(Transform):

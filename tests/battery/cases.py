@@ -15,6 +15,7 @@ from flowlib import Compose, Inverse, Transform
 from flowlib.image_nets import ConvNet, GlowNet
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
+from flowlib.patch_nets import PatchTransformer
 from flowlib.transforms import (
     ActNorm,
     Autoregressive,
@@ -30,6 +31,7 @@ from flowlib.transforms import (
     Logit,
     MultiScale,
     Partition,
+    Patches,
     Permutation,
     Planar,
     PlanarStack,
@@ -163,6 +165,11 @@ def autoregressive(law: Law, net: type, dim: int, **sizes: int) -> Autoregressiv
     return Autoregressive(law, net(dim, law.n_params, **sizes))
 
 
+def patch_autoregressive(law: Law, tokens: int, size: int, reverse: bool = False) -> Autoregressive:
+    net = PatchTransformer(tokens, size, law.n_params, width=8, heads=2, depth=1, hidden=[16], reverse=reverse)
+    return Autoregressive(law, net)
+
+
 def standardized(dim: int | tuple[int, ...]) -> ActNorm:
     """An ActNorm that has seen its first batch."""
     layer = ActNorm(dim)
@@ -225,6 +232,14 @@ CASES = [
         for law, make in LAWS.items()
         for d in (1, 5)
     ],
+    *[
+        Case(f"patch-transformer-{law}-{t}x{p}", lambda m=make, t=t, p=p: patch_autoregressive(m(), t, p), t * p)
+        for law, make in LAWS.items()
+        for t, p in ((1, 3), (3, 2), (4, 1))
+    ],
+    Case("patch-transformer-reverse-2x3", lambda: patch_autoregressive(Affine(), 2, 3, reverse=True), 6),
+    Case("patches-2x4x6", lambda: Patches((2, 4, 6), 2), 48),
+    Case("patches-1x3x3", lambda: Patches((1, 3, 3), 3), 9),
     Case("affine-image", lambda: ElementwiseAffine((3, 4, 4)), (3, 4, 4)),
     Case("sigmoid-image", lambda: Sigmoid((1, 4, 4)), (1, 4, 4), **bounded),
     Case("logit-image", lambda: Logit((1, 4, 4)), (1, 4, 4), **opened),
