@@ -27,6 +27,7 @@ class Settings:
     )
     conditional: bool = setting(False, "tell the model the class of each image")
     dequantize: str = setting("uniform", f"noise: {', '.join(DEQUANTIZE)}")
+    alpha: float = setting(0.05, "rim of the logit squeeze; a small one, 1e-6, spreads what is black or white")
     steps: int = setting(1000, "steps of the optimizer, at most")
     time_budget: float | None = setting(None, "seconds after which the run ends, its learning rate at zero")
     batch: int = setting(128, "images in a step, in all processes together")
@@ -50,6 +51,8 @@ class Settings:
         check_choice("train", "dequantize", self.dequantize, DEQUANTIZE)
         check_choice("train", "precision", self.precision, PRECISIONS)
         check_choice("train", "storage", self.storage, STORAGE)
+        if not 0.0 < self.alpha < 0.5:
+            raise ValueError(f"train: alpha must be above 0 and below 1/2; got {self.alpha!r}.")
         for name in ("steps", "batch", "checkpoint_every", "evaluate_every", "evaluate_images", "draws"):
             check_count("train", name, getattr(self, name))
         check_count("train", "seed", self.seed, 0)

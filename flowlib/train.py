@@ -82,6 +82,7 @@ class Trainer:
             "model": settings.model,
             "arguments": all_arguments(settings.model, settings.arguments),
             "dequantize": settings.dequantize,
+            "alpha": settings.alpha,
         }
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         torch.manual_seed(mixed(settings.seed, WEIGHTS))
