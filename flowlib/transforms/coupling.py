@@ -53,7 +53,6 @@ class Coupling(Transform):
             told = self.conditioner(kept)
         else:
             told = self.conditioner(kept, context)
-        told = told.to(kept.dtype)  # a network may run in bfloat16; the law and its log-slopes never do
         return self.partition.params(told, self.law.n_params)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
