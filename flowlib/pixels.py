@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from flowlib.checks import check_above_zero, check_count, check_size
-from flowlib.core import Flow, Transform
+from flowlib.core import Flow, Transform, bits
 from flowlib.dequantize import Dequantize, UniformDequantize, VariationalDequantize, check_pixels
-from flowlib.ledger import Ledger, Row, bits, itemise
+from flowlib.ledger import Ledger, Row, itemise
 
 __all__ = ["Ledger", "LogitSqueeze", "PixelFlow", "UniformDequantize", "VariationalDequantize"]
 

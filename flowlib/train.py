@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from flowlib.checkpoint_files import fill, write
+from flowlib.core import bits
 from flowlib.descent import REPORT, progress_bar
 from flowlib.evaluation import Score, one_hot_labels, picture, samples, score
-from flowlib.ledger import bits
 from flowlib.pixels import PixelFlow
 from flowlib.precision import networks_in_bfloat16
 from flowlib.pretrained import DATA, all_arguments, build
