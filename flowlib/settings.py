@@ -1,6 +1,7 @@
 """What a training run is told: each setting once, with its default and its help; the command line is made from them."""
 
 import ast
+import json
 import shlex
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
@@ -69,8 +70,9 @@ class Settings:
 
     def differences(self, card: dict[str, Any]) -> list[str]:
         """In which settings, other than free ones, this run differs from the one with that card."""
-        told = [each for each in fields(self) if not each.metadata["free"]]
-        pairs = [(each.name, card.get(each.name), getattr(self, each.name)) for each in told]
+        told = [each.name for each in fields(self) if not each.metadata["free"]]
+        own = json.loads(json.dumps(self.as_card()))  # as a card stores it: a tuple becomes a list
+        pairs = [(name, card.get(name), own[name]) for name in told]
         return [f"{name} was {old!r}, is {new!r}" for name, old, new in pairs if old != new]
 
     def command(self) -> str:

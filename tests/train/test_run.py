@@ -96,11 +96,16 @@ def test_a_model_of_each_class(tmp_path, capsys):
     assert flowlib("evaluate", out) == 0
 
 
-@pytest.mark.parametrize("model", ["nice", "real_nvp"])
-def test_every_recipe_trains(model, tmp_path):
-    small = ["--set", "levels=1", "couplings=1", "width=4", "blocks=0"]
-    words = ["--model", model, *small, "--steps", 1, "--batch", 8, "--draws", 1]
+COUPLINGS = ["levels=1", "couplings=1", "width=4", "blocks=0"]
+PATCHES = ["layers=2", "width=8", "heads=2", "depth=1", "hidden=(8,)", "bins=3"]
+
+
+@pytest.mark.parametrize(("model", "small"), [("nice", COUPLINGS), ("real_nvp", COUPLINGS), ("transformer", PATCHES)])
+def test_every_recipe_trains(model, small, tmp_path):
+    words = ["--model", model, "--set", *small, "--alpha", 1e-3, "--steps", 1, "--batch", 8, "--draws", 1]
     assert flowlib("train", *words, "--out", tmp_path / "run") == 0
+    assert load(tmp_path / "run").squeeze.alpha == 1e-3
+    assert flowlib("train", *words, "--out", tmp_path / "run", "--resume") == 0  # the same settings, read from its card
 
 
 def test_a_time_budget_ends_a_run_at_a_learning_rate_of_zero(tmp_path, monkeypatch):

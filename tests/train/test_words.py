@@ -30,12 +30,13 @@ def test_help_names_every_command_and_setting(capsys):
 
 WRONG = {
     "data": (["--data", "mnits"], "data must be one of 'digits', 'mnist', 'fashion_mnist', 'cifar10'; got 'mnits'"),
-    "model": (["--model", "glwo"], "model must be one of 'glow', 'nice', 'real_nvp'; got 'glwo'"),
+    "model": (["--model", "glwo"], "model must be one of 'glow', 'nice', 'real_nvp', 'transformer'; got 'glwo'"),
     "argument": (["--set", "wdth=3"], "glow takes levels, steps, width; got wdth"),
     "no argument": (["--set", "width"], "typed as name=value, e.g. width=32; got 'width'"),
     "batch": (["--batch", "5000"], "A batch of 5,000 is more than the 1,257 training images"),
     "steps": (["--steps", "0"], "steps must be a whole number, 1 or more; got 0"),
     "warmup": (["--warmup", "1.5"], "warmup must be at least 0 and below 1; got 1.5"),
+    "alpha": (["--alpha", "0.5"], "alpha must be above 0 and below 1/2; got 0.5"),
     "lr": (["--lr", "-1"], "lr must be a finite number greater than 0"),
     "precision": (["--precision", "float8"], "precision must be one of"),
     "levels": (["--set", "levels=9"], "levels must be"),
