@@ -107,15 +107,19 @@ class LU(Factors):
         self.register_buffer("order", p.argmax(1))  # (P v)_i = v_order_i
         self.register_buffer("sign", diagonal.sign())
 
+    def triangles(self) -> tuple[Tensor, Tensor]:
+        """L and U + diag(sign · s), both (D, D)."""
+        return lu_triangles(self.raw, self.sign)
+
     def matrix(self) -> Tensor:
         return lu_matrix(self.raw, self.sign, self.order)
 
     def times(self, z: Tensor) -> Tensor:
-        lower, upper = triangles(self.raw, self.sign)
+        lower, upper = self.triangles()
         return (z @ upper.mT @ lower.mT)[..., self.order]
 
     def solve(self, x: Tensor) -> Tensor:
-        lower, upper = triangles(self.raw, self.sign)
+        lower, upper = self.triangles()
         return solve_rows(upper, solve_rows(lower, x[..., self.order.argsort()], upper=False), upper=True)
 
 
@@ -168,7 +172,7 @@ class SVD(Factors):
 FACTORS = {"lu": LU, "svd": SVD, "qr": QR}
 
 
-def triangles(raw: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
+def lu_triangles(raw: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
     """L and U + diag(sign · s) of `LU`, or of several of one size: raw (..., D, D), sign (..., D) -> (..., D, D)."""
     log_s = raw.diagonal(dim1=-2, dim2=-1)
     return raw.tril(-1) + torch.ones_like(log_s).diag_embed(), raw.triu(1) + (sign * log_s.exp()).diag_embed()
@@ -176,7 +180,7 @@ def triangles(raw: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
 
 def lu_matrix(raw: Tensor, sign: Tensor, order: Tensor) -> Tensor:
     """W of `LU`, or of several of one size: raw (..., D, D), sign and order (..., D) -> (..., D, D)."""
-    lower, upper = triangles(raw, sign)
+    lower, upper = lu_triangles(raw, sign)
     return (lower @ upper).gather(-2, order.unsqueeze(-1).expand_as(raw))
 
 
