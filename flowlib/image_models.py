@@ -17,7 +17,7 @@ import torch
 
 from flowlib.bases import Base, StandardNormal
 from flowlib.checks import check_count, check_even
-from flowlib.core import Compose, Flow, Inverse, Transform
+from flowlib.core import Compose, Flow, Transform
 from flowlib.image_nets import ConvNet, GlowNet
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.patch_nets import PatchTransformer
@@ -26,10 +26,9 @@ from flowlib.transforms import (
     Autoregressive,
     Channels,
     Checkerboard,
-    Conv1x1,
-    Coupling,
     CouplingStack,
     ElementwiseAffine,
+    GlowLevel,
     MultiScale,
     Patches,
     Squeeze,
@@ -128,22 +127,12 @@ def glow(
         base: p_Z on the flat latent, a standard normal if not given.
     """
     check_count("glow", "steps", steps)
-    parts: list[Transform] = []
+    law, parts = Affine(), []
     for image in images("glow", shape, levels):
-        squeeze = Squeeze(image)
-        chain = [glow_step(squeeze.event_shape, width, context_dim) for _ in range(steps)]
-        parts.append(Compose([*chain, squeeze]))
+        partition = Channels(Squeeze(image).event_shape)
+        nets = (GlowNet(partition.kept, partition.moved * law.n_params, width, context_dim) for _ in range(steps))
+        parts.append(GlowLevel(image, law, nets, context_dim))
     return Flow(MultiScale(shape, parts), base or StandardNormal(torch.Size(shape).numel()))
-
-
-def glow_step(shape: Sequence[int], width: int, context_dim: int) -> Compose:
-    """One step of Glow on (C, H, W), from noise to data: the coupling, the mixing of channels, the units.
-
-    The convolution is turned round, as in the paper: from data to noise, where maximum likelihood runs, it multiplies.
-    """
-    partition = Channels(shape)
-    net = GlowNet(partition.kept, partition.moved * Affine.n_params, width, context_dim)
-    return Compose([Coupling(Affine(), net, partition, context_dim), Inverse(Conv1x1(shape)), ActNorm(shape)])
 
 
 def transformer_image(

@@ -88,7 +88,7 @@ def itemise(
     The shares, (kind, number of layers, nats), are in order from noise to data, a kind where it comes first.
     Whatever a transform is made of, its own share is what it returned less what the transforms that it called returned;
     so shares always add up. `Compose`, `Inverse` and other containers have none and are left out; a transform that
-    calls no other, `CouplingStack` say, is one layer.
+    calls no other is one layer. What has `layers()`, as a `CouplingStack` or a `GlowLevel`, is taken layer by layer.
     """
     shares: list[tuple[Transform, float]] = []
     with heard(transform, shares):
@@ -126,8 +126,9 @@ def heard(transform: Transform, shares: list[tuple[Transform, float]]) -> Iterat
     layers = [module for module in transform.modules() if isinstance(module, Transform)]
     try:
         for layer in layers:  # an attribute of the object stands before the method of its class
-            vars(layer)["forward"] = listening(layer, layer.forward, layer.event_dims)
-            vars(layer)["inverse"] = listening(layer, layer.inverse, layer.data_dims)
+            run = layer.layers() if hasattr(layer, "layers") else layer
+            vars(layer)["forward"] = listening(layer, run.forward, layer.event_dims)
+            vars(layer)["inverse"] = listening(layer, run.inverse, layer.data_dims)
         yield
     finally:
         for layer in layers:

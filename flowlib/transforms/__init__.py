@@ -3,6 +3,7 @@
 from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling, CouplingStack
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
+from flowlib.transforms.glow import GlowLevel, GlowStep
 from flowlib.transforms.images import Conv1x1, Flatten, Patches, Squeeze, Unflatten
 from flowlib.transforms.linear import Linear, Permutation, Rotation
 from flowlib.transforms.multiscale import MultiScale
@@ -21,6 +22,8 @@ __all__ = [
     "CouplingStack",
     "ElementwiseAffine",
     "Flatten",
+    "GlowLevel",
+    "GlowStep",
     "LeakyReLU",
     "Linear",
     "Logit",

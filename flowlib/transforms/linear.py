@@ -109,8 +109,10 @@ class LU(Factors):
 
     def triangles(self) -> tuple[Tensor, Tensor]:
         """L and U + diag(sign · s), both (D, D)."""
-        log_s = self.raw.diagonal()
-        return self.raw.tril(-1) + torch.ones_like(log_s).diag(), self.raw.triu(1) + (self.sign * log_s.exp()).diag()
+        return lu_triangles(self.raw, self.sign)
+
+    def matrix(self) -> Tensor:
+        return lu_matrix(self.raw, self.sign, self.order)
 
     def times(self, z: Tensor) -> Tensor:
         lower, upper = self.triangles()
@@ -168,6 +170,18 @@ class SVD(Factors):
 
 
 FACTORS = {"lu": LU, "svd": SVD, "qr": QR}
+
+
+def lu_triangles(raw: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
+    """L and U + diag(sign · s) of `LU`, or of several of one size: raw (..., D, D), sign (..., D) -> (..., D, D)."""
+    log_s = raw.diagonal(dim1=-2, dim2=-1)
+    return raw.tril(-1) + torch.ones_like(log_s).diag_embed(), raw.triu(1) + (sign * log_s.exp()).diag_embed()
+
+
+def lu_matrix(raw: Tensor, sign: Tensor, order: Tensor) -> Tensor:
+    """W of `LU`, or of several of one size: raw (..., D, D), sign and order (..., D) -> (..., D, D)."""
+    lower, upper = lu_triangles(raw, sign)
+    return (lower @ upper).gather(-2, order.unsqueeze(-1).expand_as(raw))
 
 
 def orthogonal(raw: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ from flowlib.transforms import (
     CouplingStack,
     ElementwiseAffine,
     Flatten,
+    GlowLevel,
+    GlowStep,
     LeakyReLU,
     Linear,
     Logit,
@@ -119,6 +121,9 @@ opened = {"points": logit_range, "whole_space": False}
 ill_conditioned = {
     "wild parameters": "a 50 × 50 triangle of N(0, 3²) entries has a condition number beyond 1e30: no digit survives"
 }
+two_wild_steps = {
+    "wild parameters": "two such steps in float32 keep no digit, as a level or layer by layer; one step keeps enough"
+}
 
 LAWS: dict[str, Callable[[], Law]] = {
     "additive": Additive,
@@ -147,6 +152,14 @@ def image_stack(law: Law, partition: TwoParts, length: int) -> CouplingStack:
     turns = [partition, partition.flipped()]
     nets = [GlowNet(turns[k % 2].kept, turns[k % 2].moved * law.n_params, 6) for k in range(length)]
     return CouplingStack(law, nets, partition)
+
+
+def glow_level(law: Law, shape: tuple[int, int, int], steps: int) -> GlowLevel:
+    """A level of Glow whose ActNorms have seen their first batch."""
+    half = 2 * shape[0]
+    level = GlowLevel(shape, law, [GlowNet(half, half * law.n_params, 6) for _ in range(steps)])
+    level.inverse(3.0 * torch.randn(50, *shape) + 1.0)
+    return level
 
 
 def multiscale() -> MultiScale:
@@ -267,6 +280,12 @@ CASES = [
     ),
     Case("image-stack-channels", lambda: image_stack(Affine(), Channels((3, 4, 4)), 3), (3, 4, 4)),
     Case("image-stack-checkerboard", lambda: image_stack(Additive(), Checkerboard((2, 4, 4)), 2), (2, 4, 4)),
+    Case("glow-step-3x2x2", lambda: GlowStep((3, 2, 2), Affine(), GlowNet(2, 2, 6)).eval(), (3, 2, 2)),
+    *[
+        Case(f"glow-level-{law}", lambda m=make: glow_level(m(), (1, 4, 2), 2), (4, 2, 1), not_for=two_wild_steps)
+        for law, make in LAWS.items()
+    ],
+    Case("glow-level-one-step", lambda: glow_level(Affine(), (1, 4, 2), 1), (4, 2, 1)),
     Case("multiscale-1x4x4", multiscale, 16),
     Case("multiscale-one-level", lambda: MultiScale((1, 2, 2), [Conv1x1((4, 1, 1))]), 4),
     Case(
