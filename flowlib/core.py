@@ -202,7 +202,12 @@ class Flow(nn.Module):
 
     def bits_per_dim(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """−log₂ p_X(x) / D in bits: x (..., D) -> (...). A nat is 1 / log 2 bits."""
-        return -self.log_prob(x, context) / (math.log(2.0) * self.data_shape.numel())
+        return bits(self.log_prob(x, context), self.data_shape.numel())
+
+
+def bits(nats: Tensor | float, dim: int) -> Tensor | float:
+    """−nats / (D log 2): a log-probability of D numbers as bits for each of them."""
+    return -nats / (math.log(2.0) * dim)
 
 
 def in_chunks(

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from flowlib.core import bits
 from flowlib.datasets.images import Split
-from flowlib.ledger import bits
 from flowlib.pixels import PixelFlow
 from flowlib.processes import ALONE, Processes
 from flowlib.stateless import EVALUATION, SAMPLES, mixed

@@ -7,7 +7,6 @@ the images: in nats what it adds to log P(x), in bits per dimension what it adds
 """
 
 import html
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from flowlib.core import Transform, in_chunks
+from flowlib.core import Transform, bits, in_chunks
 
 ROUNDING = 1e-5  # relative: what a container differs from the sum of its parts by, without a term of its own
-
-
-def bits(nats: Tensor | float, dim: int) -> Tensor | float:
-    """−nats / (D log 2): a log-probability of D numbers as bits for each of them."""
-    return -nats / (math.log(2.0) * dim)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def nice(
 def real_nvp(
     dim: int = 2, layers: int = 8, hidden: Sequence[int] = HIDDEN, context_dim: int = 0, base: Base | None = None
 ) -> Flow:
-    """Affine couplings whose two parts change places from layer to layer. Dinh et al. (2017), figure 2.
+    """Affine couplings whose two parts change places from layer to layer. Dinh et al. (2017), section 3.5, figure 4.
 
     Args:
         dim: D, at least 2.
@@ -123,11 +123,11 @@ def spline_flow(
     """Rational-quadratic couplings. Durkan et al. (2019), Neural spline flows, section 3.
 
     Turned round, as in the paper: the spline's formula runs from data to noise, where maximum likelihood needs it, and
-    its root from noise to data. Args: `real_nvp`, and
+    its root from noise to data.
 
-
-    bins: pieces of each spline.
-    bound: half the side of the box that it bends, in standard deviations of the data.
+    Args: `real_nvp`, and
+        bins: pieces of each spline.
+        bound: half the side of the box that it bends, in standard deviations of the data.
     """
     return coupling_flow(RationalQuadratic(bins, bound), dim, layers, hidden, context_dim, base, turn=Inverse)
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from flowlib.checks import check_above_zero, check_count, check_size
-from flowlib.core import Flow, Transform
+from flowlib.core import Flow, Transform, bits
 from flowlib.dequantize import Dequantize, UniformDequantize, VariationalDequantize, check_pixels
-from flowlib.ledger import Ledger, Row, bits, itemise
+from flowlib.ledger import Ledger, Row, itemise
 
 __all__ = ["Ledger", "LogitSqueeze", "PixelFlow", "UniformDequantize", "VariationalDequantize"]
 
@@ -76,7 +76,8 @@ class PixelFlow(nn.Module):
         flow: on points of the shape of an image, (C, H, W), as `flowlib.image_models` makes them. It works on ℝ^D.
         levels: L, the number of values of a pixel, at most 256.
         dequantize: "uniform", or a module such as `VariationalDequantize`.
-        alpha: α of the logit squeeze, 0.05 as in the paper.
+        alpha: α of the logit squeeze, 0.05 as in the paper. A small one, 1e-6 as for MAF, makes the cells of black and
+            white wide, which a law that can follow their shape turns into bits.
 
     Paper: Dinh et al. (2017), RealNVP, section 4.1; Ho et al. (2019), Flow++, section 3.1.
 

@@ -64,7 +64,7 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow:
 
 def build(card: Card, source: str = "build") -> PixelFlow:
     """The model that a card describes, untrained: its random numbers are torch's. `source` is named in errors."""
-    keys = ("shape", "levels", "classes", "model", "arguments", "dequantize")
+    keys = ("shape", "levels", "classes", "model", "arguments", "dequantize", "alpha")
     if missing := [key for key in keys if key not in card]:
         raise ValueError(f"{source}: the card says nothing of {', '.join(missing)}, so the model cannot be built.")
     shape, levels = torch.Size(card["shape"]), card["levels"]
@@ -75,7 +75,7 @@ def build(card: Card, source: str = "build") -> PixelFlow:
         dim = shape.numel()
         noise = real_nvp(dim, layers=4, hidden=(128,), context_dim=dim)  # q(v | x)
         dequantize = VariationalDequantize(shape, levels, noise)
-    model = PixelFlow(flow, levels, dequantize)
+    model = PixelFlow(flow, levels, dequantize, card["alpha"])
     model.card = card
     return model
 

@@ -1,6 +1,7 @@
 """What a training run is told: each setting once, with its default and its help; the command line is made from them."""
 
 import ast
+import json
 import shlex
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
@@ -27,6 +28,7 @@ class Settings:
     )
     conditional: bool = setting(False, "tell the model the class of each image")
     dequantize: str = setting("uniform", f"noise: {', '.join(DEQUANTIZE)}")
+    alpha: float = setting(0.05, "rim of the logit squeeze; a small one, 1e-6, spreads what is black or white")
     steps: int = setting(1000, "steps of the optimizer, at most")
     time_budget: float | None = setting(None, "seconds after which the run ends, its learning rate at zero")
     batch: int = setting(128, "images in a step, in all processes together")
@@ -50,6 +52,8 @@ class Settings:
         check_choice("train", "dequantize", self.dequantize, DEQUANTIZE)
         check_choice("train", "precision", self.precision, PRECISIONS)
         check_choice("train", "storage", self.storage, STORAGE)
+        if not 0.0 < self.alpha < 0.5:
+            raise ValueError(f"train: alpha must be above 0 and below 1/2; got {self.alpha!r}.")
         for name in ("steps", "batch", "checkpoint_every", "evaluate_every", "evaluate_images", "draws"):
             check_count("train", name, getattr(self, name))
         check_count("train", "seed", self.seed, 0)
@@ -66,8 +70,9 @@ class Settings:
 
     def differences(self, card: dict[str, Any]) -> list[str]:
         """In which settings, other than free ones, this run differs from the one with that card."""
-        told = [each for each in fields(self) if not each.metadata["free"]]
-        pairs = [(each.name, card.get(each.name), getattr(self, each.name)) for each in told]
+        told = [each.name for each in fields(self) if not each.metadata["free"]]
+        own = json.loads(json.dumps(self.as_card()))  # as a card stores it: a tuple becomes a list
+        pairs = [(name, card.get(name), own[name]) for name in told]
         return [f"{name} was {old!r}, is {new!r}" for name, old, new in pairs if old != new]
 
     def command(self) -> str:

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from flowlib.checkpoint_files import fill, write
+from flowlib.core import bits
 from flowlib.descent import REPORT, progress_bar
 from flowlib.evaluation import Score, one_hot_labels, picture, samples, score
-from flowlib.ledger import bits
 from flowlib.pixels import PixelFlow
 from flowlib.precision import networks_in_bfloat16
 from flowlib.pretrained import DATA, all_arguments, build
@@ -82,6 +82,7 @@ class Trainer:
             "model": settings.model,
             "arguments": all_arguments(settings.model, settings.arguments),
             "dequantize": settings.dequantize,
+            "alpha": settings.alpha,
         }
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         torch.manual_seed(mixed(settings.seed, WEIGHTS))

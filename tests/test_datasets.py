@@ -212,3 +212,6 @@ def test_tables_say_what_to_set(call, monkeypatch, tmp_path):
     monkeypatch.setenv("FLOWLIB_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="the folder that FLOWLIB_DATA names does not hold it"):
         call()
+    monkeypatch.setenv("FLOWLIB_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match=r"FLOWLIB_DATA names .*nowhere, which is not a folder"):
+        call()

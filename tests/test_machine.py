@@ -74,10 +74,10 @@ def test_no_gpu_says_what_runs_slower(monkeypatch, no_data):
     assert "slow without one" in line.note
 
 
-def test_no_data_folder_says_that_data_will_be_downloaded(no_data):
+def test_no_data_folder_says_what_downloads_data(no_data):
     line = finding(check_machine(), "FLOWLIB_DATA")
     assert (line.found, line.ok) == ("not set", None)
-    assert "downloaded" in line.note
+    assert "`flowlib train` downloads" in line.note
 
 
 def test_a_folder_that_is_not_there_must_be_mended(monkeypatch, tmp_path):

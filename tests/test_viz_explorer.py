@@ -1,10 +1,8 @@
-"""Explorers without a browser: sliders, frames, handles, errors, coarse and fine."""
+"""Explorers without a browser: sliders, frames, handles, coarse and fine."""
 
-import re
 import time
 
 import numpy as np
-import pytest
 import torch
 
 from flowlib import Compose, Flow
@@ -12,27 +10,7 @@ from flowlib.bases import StandardNormal, Uniform
 from flowlib.transforms import ElementwiseAffine, LeakyReLU, Planar, Radial
 from flowlib.viz import Arrow, Choice, Dots, Explorer, Label, Panel, Point, Scene, Slider, explore
 from flowlib.viz.canvas import unpack
-
-W_U = ("w·u > −1", lambda u, w, b: float(u @ w) > -1)
-
-
-def planar(**options):
-    return explore(
-        lambda u, w, b: Planar(2, u=u, w=w, b=b),
-        u=Arrow((2.0, 0.0)),
-        w=Arrow((1.0, 0.5)),
-        b=Slider(0.0, -4, 4),
-        condition=W_U,
-        **options,
-    )
-
-
-def head(explorer):
-    return unpack(explorer.canvas.frame)
-
-
-def kinds(explorer):
-    return [layer["kind"] for layer in head(explorer)["panels"][-1]["layers"]]
+from tests.planar_explorer import head, kinds, planar
 
 
 def mass(explorer):
@@ -162,101 +140,6 @@ def test_the_readout_is_the_flow_s_own_numbers():
     explorer.canvas.pointer = [0, 1.0, -0.5]
     p = flow.log_prob(torch.tensor([1.0, -0.5])).exp().item()
     assert explorer.canvas.readout.endswith(f"p(x) = {p:.3g}")
-
-
-def raises(t):
-    if t > 1:
-        raise RuntimeError("t is too large")
-    return Planar(2, u=[t, 0.0], w=[1.0, 0.0], b=0.0)
-
-
-def wrong_type(t):
-    return Planar(2, u=[t, 0.0], w=[1.0, 0.0], b=0.0) if t < 1 else "a word"
-
-
-def all_nan(t):
-    flow = Planar(2, u=[t, 0.0], w=[1.0, 0.0], b=0.0)
-    if t > 1:
-        flow.b.data.fill_(torch.nan)
-    return flow
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (raises, "RuntimeError: t is too large"),
-        (wrong_type, "TypeError: the function returned a str; expected a Transform or a Flow"),
-        (all_nan, "ValueError: every density value is nan or infinite"),
-        (lambda t: Planar(3 if t > 1 else 2), r"ValueError: the flow works on points of shape \(3,\)"),
-    ],
-)
-def test_errors_are_shown_and_overcome(function, message):
-    explorer = explore(function, t=Slider(0.5, 0, 2))
-    explorer.sliders["t"].value = 1.5
-    assert re.match(message, explorer.error)
-    kind, text, values = head(explorer)["error"]
-    assert f"{kind}: {text}" == explorer.error and values == "at t = 1.5"
-    assert head(explorer)["panels"][0]["layers"] == []
-    assert explorer.png()[:4] == b"\x89PNG"  # the frozen picture bears it too
-    explorer.sliders["t"].value = 0.5
-    assert explorer.error is None and head(explorer)["error"] is None and kinds(explorer) == ["heat", "lines", "dots"]
-
-
-def test_an_interrupt_is_not_swallowed():
-    def stopped(t):
-        if t > 1:
-            raise KeyboardInterrupt
-        return Planar(2)
-
-    explorer = explore(stopped, t=Slider(0.5, 0, 2))
-    with pytest.raises(KeyboardInterrupt):
-        explorer.sliders["t"].value = 1.5
-
-
-def test_what_fails_at_the_start_is_raised():
-    with pytest.raises(RuntimeError, match="too large"):
-        explore(raises, t=Slider(2.0, 0, 2))
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: explore(3), TypeError, "expects a function that makes a flow, got 3"),
-        (lambda: explore(lambda b: Planar(2), c=Slider(0.0, -1, 1)), ValueError, "no parameter c; it has b"),
-        (
-            lambda: explore(lambda b, c: Planar(2), b=Slider(0.0, -1, 1)),
-            ValueError,
-            "parameter c of the function has no control",
-        ),
-        (lambda: explore(lambda b: Planar(2), b=0.5), TypeError, "the control of 'b' is 0.5; expected a Slider"),
-        (lambda: explore(lambda: Planar(2)), ValueError, "needs at least one control"),
-        (lambda: planar(main="c"), ValueError, "main is 'c'; expected one of the sliders u_1, u_2"),
-        (lambda: planar(window=-1.0), ValueError, "window is -1.0; expected a half width above 0"),
-        (lambda: planar(window="wide"), ValueError, "window is 'wide'"),
-        (lambda: planar(samples=-1), ValueError, "samples is -1"),
-        (lambda: planar(resolution=2.5), ValueError, "resolution is 2.5"),
-        (
-            lambda: explore(lambda b: Planar(2), b=Slider(0.0, -1, 1), condition="b > 0"),
-            TypeError,
-            "condition is 'b > 0'; expected",
-        ),
-        (
-            lambda: explore(lambda b: Planar(2), b=Slider(0.0, -1, 1), base=Slider(0.0, -1, 1)),
-            TypeError,
-            "base is Slider",
-        ),
-        (
-            lambda: Explorer(lambda values, fine: None, {"a": Slider(0.0, 0, 1)}),
-            TypeError,
-            "draw returned a NoneType; expected a Scene",
-        ),
-        (lambda: Explorer(None, {"a": Slider(0.0, 0, 1)}), TypeError, "draw is None; expected a function"),
-        (lambda: planar().frame(c=1.0), ValueError, "no control is called 'c'; there are u, w, b"),
-    ],
-)
-def test_bad_arguments(make, error, message):
-    with pytest.raises(error, match=message):
-        make()
 
 
 def test_a_dear_picture_is_coarse_while_the_hand_moves_and_fine_at_rest():

@@ -14,7 +14,7 @@ from flowlib.bases import StandardNormal
 from flowlib.models import planar_flow
 from flowlib.transforms import LeakyReLU, Planar, Radial
 from flowlib.viz import Picture, Point, Slider, area_stays_one, density, explore, filmstrip, samples, warped_grid
-from flowlib.viz.frozen import LIMIT, there_and_back
+from flowlib.viz.frozen import LIMIT, positions, there_and_back
 
 NORMAL = StandardNormal(2)
 
@@ -120,6 +120,14 @@ def test_frozen_picture_is_made_once_for_each_set_of_values():
     first = explorer.png()
     explorer.sliders["beta"].value = 2.0
     assert explorer.png() != first
+
+
+def test_a_value_that_a_hand_left_unrounded_is_frozen_too():
+    explorer = radial()
+    explorer.sliders["beta"].value = -0.4 + 0.05  # as arrow keys in a browser make it
+    assert explorer.sliders["beta"].value != -0.35
+    assert explorer.sliders["beta"].value in positions(explorer, 9) and len(positions(explorer, 9)) == 9
+    assert explorer.png().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("options", [{"before": True}, {"stages": True}, {"before": True, "stages": True}])

@@ -68,7 +68,7 @@ def data_folder() -> Path | None:
         return None
     if not (folder := Path(value).expanduser()).is_dir():
         raise FileNotFoundError(
-            f"{DATA_VARIABLE} names {value}, which is not a folder. Correct it, or unset it to download when needed."
+            f"{DATA_VARIABLE} names {value}, which is not a folder. Correct it, or unset it to download image sets."
         )
     return folder
 

@@ -5,7 +5,6 @@ FLOWLIB_DATA names, where they lie as `tabular/protein_casp.npz` and `tabular/bs
 """
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowlib.datasets.files import data_folder
 from flowlib.machine import DATA_VARIABLE
 
 
@@ -95,14 +95,13 @@ def _dequantize(pixels: np.ndarray, seed: int) -> np.ndarray:
 
 def _find(file: str) -> Path:
     """The path of a table below FLOWLIB_DATA; an error that says what to set where it is missing."""
-    folder = os.environ.get(DATA_VARIABLE)
-    if not folder or not (path := Path(folder) / "tabular" / file).is_file():
-        found = f"the folder that {DATA_VARIABLE} names does not hold it" if folder else f"{DATA_VARIABLE} is not set"
-        raise FileNotFoundError(
-            f"tabular/{file}: {found}. Set {DATA_VARIABLE} to a folder that holds tabular/{file} before Python "
-            "starts, or take tables.wine(), which needs no file."
-        )
-    return path
+    if (folder := data_folder()) and (path := folder / "tabular" / file).is_file():
+        return path
+    found = f"the folder that {DATA_VARIABLE} names does not hold it" if folder else f"{DATA_VARIABLE} is not set"
+    raise FileNotFoundError(
+        f"tabular/{file}: {found}. Set {DATA_VARIABLE} to a folder that holds tabular/{file} before Python "
+        "starts, or take tables.wine(), which needs no file."
+    )
 
 
 def _table(name: str, *parts: np.ndarray) -> Table:

@@ -13,9 +13,7 @@ from flowlib.checks import check_count
 from flowlib.core import Compose, Transform
 from flowlib.laws import Law
 from flowlib.nets import check_context, with_context
-from flowlib.transforms.partition import Partition, TwoParts
-
-__all__ = ["Coupling", "CouplingStack", "Partition"]
+from flowlib.transforms.partition import TwoParts
 
 
 class Coupling(Transform):
@@ -36,6 +34,7 @@ class Coupling(Transform):
 
     >>> from flowlib.laws import Affine
     >>> from flowlib.nets import MLP
+    >>> from flowlib.transforms import Partition
     >>> x, log_det = Coupling(Affine(), MLP(1, 2), Partition(2))(torch.zeros(5, 2))
     >>> x.shape, log_det.shape
     (torch.Size([5, 2]), torch.Size([5]))
@@ -54,7 +53,6 @@ class Coupling(Transform):
             told = self.conditioner(kept)
         else:
             told = self.conditioner(kept, context)
-        told = told.to(kept.dtype)  # a network may run in bfloat16; the law and its log-slopes never do
         return self.partition.params(told, self.law.n_params)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -88,6 +86,7 @@ class CouplingStack(Transform):
 
     >>> from flowlib.laws import Affine
     >>> from flowlib.nets import MLP
+    >>> from flowlib.transforms import Partition
     >>> x, log_det = CouplingStack(Affine(), [MLP(1, 2) for _ in range(8)], Partition(2))(torch.zeros(5, 2))
     >>> x.shape, log_det.shape
     (torch.Size([5, 2]), torch.Size([5]))

@@ -33,8 +33,9 @@ def positions(explorer: Explorer, count: int) -> list[float]:
     """`count` values of the main slider, evenly spread, with the present one among them."""
     widget = explorer.sliders[explorer.main]
     grid = widget.min + np.round(np.linspace(0, widget.max - widget.min, count) / widget.step) * widget.step
-    grid[np.abs(grid - widget.value).argmin()] = widget.value
-    return sorted({type(widget.value)(round(v, 10)) for v in grid.tolist()})
+    grid = np.unique(np.round(grid, 10))
+    grid[np.abs(grid - widget.value).argmin()] = widget.value  # to the last digit, which a hand may have left unrounded
+    return [type(widget.value)(v) for v in grid.tolist()]
 
 
 def frozen_png(explorer: Explorer) -> bytes:

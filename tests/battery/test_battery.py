@@ -6,8 +6,10 @@ import pytest
 
 import flowlib.transforms
 from flowlib import Compose, Inverse, Transform
+from tests.battery import gradients, maps, modules
 from tests.battery.cases import CASES, Case
-from tests.battery.checks import CHECKS
+
+CHECKS = maps.check | gradients.check | modules.check
 
 
 @pytest.mark.parametrize("name", CHECKS, ids=lambda name: name.replace(" ", "-"))
