@@ -38,3 +38,8 @@ def test_a_seed_is_a_hand() -> None:
     assert torch.equal(one, same) and not torch.equal(one, other)
     twice = pen.draw([3, 3], wobble=0.04)
     assert not torch.equal(twice[0], twice[1])
+
+
+def test_there_are_ten_digits() -> None:
+    with pytest.raises(ValueError, match="from 0 to 9; got -1"):
+        pen.draw([3, -1])

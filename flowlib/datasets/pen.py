@@ -43,6 +43,8 @@ def draw(
         wobble: how much hands differ; 0.04 looks natural. Each image has a hand of its own.
         seed: of the hands; the same seed gives the same hands at any thickness and slant.
     """
+    if wrong := [int(digit) for digit in digits if int(digit) not in range(10)]:
+        raise ValueError(f"pen.draw: digits are whole numbers from 0 to 9; got {wrong[0]}.")
     ways = torch.stack([way(WAYS[int(digit)]) for digit in digits])  # (n, POINTS, 2)
     if wobble:
         ways = ways + wobble * hands(len(ways), seed)

@@ -236,7 +236,7 @@ EXERCISES = [
                 conv_of_one_pixel,
             ),
             (
-                "You counted each channel once more: W acts on all channels of a pixel together, and the determinant "
+                "You counted each channel once more: M acts on all channels of a pixel together, and the determinant "
                 "already knows about all of them.",
                 conv_of_each_channel,
             ),
@@ -245,11 +245,11 @@ EXERCISES = [
                 "logarithm of that is nan.",
                 conv_signed,
             ),
-            ("This is the log-determinant of the way back, by W⁻¹.", conv_inverse),
+            ("This is the log-determinant of the way back, by M⁻¹.", conv_inverse),
             ("This is the determinant, not its logarithm.", conv_without_log),
             (
-                "The product of the diagonal is the determinant of a triangular matrix alone. Glow keeps its W as a "
-                "product of triangular factors for just that reason; this W is a whole one.",
+                "The product of the diagonal is the determinant of a triangular matrix alone. Glow keeps its M as a "
+                "product of triangular factors for just that reason; this M is a whole one.",
                 conv_by_diagonal,
             ),
         ],

@@ -21,7 +21,7 @@ from flowlib.viz.images import image_panel, tile_corners, to_unit
 from flowlib.viz.scene import Polygon, Scene
 
 UNSEEN = 0.22  # brightness of a patch that is not there yet
-REACH = 2.0  # steps of an attribute, either way
+REACH = 3.0  # steps of an attribute, either way
 
 
 def explore_interpolation(model: PixelFlow, a: Tensor, b: Tensor, columns: int = 2, seed: int = 0) -> Explorer:
@@ -98,6 +98,7 @@ def explore_attributes(
 
     controls = {name: Slider(0.0, -REACH, REACH, 0.1, symbol=name) for name in directions}
     alt = f"{len(pixels)} images moved along {len(directions)} directions of the latent space"
+    alt += " beside what should come out" if truth is not None else ""
     return Explorer(draw, controls, alt=alt)
 
 
