@@ -34,20 +34,12 @@ def conv_of_one_pixel(W, height, width):
     return log_abs_det(W)
 
 
-def conv_of_each_channel(W, height, width):
-    return len(W) * height * width * log_abs_det(W)
-
-
 def conv_signed(W, height, width):
     return height * width * torch.log(torch.linalg.det(W))
 
 
 def conv_inverse(W, height, width):
     return -height * width * log_abs_det(W)
-
-
-def conv_without_log(W, height, width):
-    return height * width * torch.linalg.det(W).abs()
 
 
 def conv_by_diagonal(W, height, width):
@@ -65,10 +57,6 @@ def actnorm_variance(x):
     return x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0).log()
 
 
-def actnorm_without_log(x):
-    return x.mean((0, 2, 3)), x.std((0, 2, 3), correction=0)
-
-
 def actnorm_turned(x):
     shift, log_scale = actnorm_start(x)
     return -shift * torch.exp(-log_scale), -log_scale
@@ -76,19 +64,6 @@ def actnorm_turned(x):
 
 def actnorm_each_pixel(x):
     return x.mean(0), x.std(0, correction=0).log()
-
-
-def actnorm_each_image(x):
-    return x.mean((2, 3)), x.std((2, 3), correction=0).log()
-
-
-def actnorm_all_channels(x):
-    each = torch.ones(x.shape[1])
-    return x.mean() * each, x.std(correction=0).log() * each
-
-
-def actnorm_less_one(x):
-    return x.mean((0, 2, 3)), x.std((0, 2, 3)).log()
 
 
 # --- 8.3: along the arc
@@ -117,10 +92,6 @@ def slerp_backwards(a, b, t):
     return slerp(a, b, 1 - t)
 
 
-def slerp_without_sine(a, b, t):
-    return slerp(a, b, t) * torch.sin(angle_between(a, b))
-
-
 def slerp_of_bare_product(a, b, t):
     angle = torch.acos((a * b).sum(-1, keepdim=True))
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
@@ -145,21 +116,9 @@ def direction_backwards(z_high, z_low, a_high, a_low):
     return -direction(z_high, z_low, a_high, a_low)
 
 
-def direction_of_sums(z_high, z_low, a_high, a_low):
-    return (z_high.sum(0) - z_low.sum(0)) / (a_high.mean() - a_low.mean())
-
-
 def direction_of_length_one(z_high, z_low, a_high, a_low):
     step = direction(z_high, z_low, a_high, a_low)
     return step / step.norm()
-
-
-def direction_over_numbers(z_high, z_low, a_high, a_low):
-    return (z_high.mean() - z_low.mean()) / (a_high.mean() - a_low.mean())
-
-
-def direction_multiplied(z_high, z_low, a_high, a_low):
-    return direction_without_unit(z_high, z_low, a_high, a_low) * (a_high.mean() - a_low.mean())
 
 
 # --- 8.5: patches
@@ -177,11 +136,6 @@ def patches_reshaped(x, p):
 def patches_columns_first(x, p):
     n, _, h, w = x.shape
     return x.reshape(n, h // p, p, w // p, p).permute(0, 3, 1, 2, 4).reshape(n, -1, p * p)
-
-
-def patches_turned(x, p):
-    n, _, h, w = x.shape
-    return x.reshape(n, h // p, p, w // p, p).permute(0, 1, 3, 4, 2).reshape(n, -1, p * p)
 
 
 def patches_squeezed(x, p):
@@ -208,21 +162,8 @@ def carried_backwards(patches):
     return torch.cat([patches[:, 1:], torch.zeros_like(patches[:, :1])], 1)
 
 
-def carried_by_one_number(patches):
-    flat = patches.flatten(1)
-    return torch.cat([torch.zeros_like(flat[:, :1]), flat[:, :-1]], 1).reshape(patches.shape)
-
-
 def carried_within_patches(patches):
     return torch.cat([torch.zeros_like(patches[..., :1]), patches[..., :-1]], -1)
-
-
-def carried_without_start(patches):
-    return patches[:, :-1]
-
-
-def carried_over_images(patches):
-    return torch.cat([torch.zeros_like(patches[:1]), patches[:-1]])
 
 
 EXERCISES = [
@@ -236,17 +177,11 @@ EXERCISES = [
                 conv_of_one_pixel,
             ),
             (
-                "You counted each channel once more: M acts on all channels of a pixel together, and the determinant "
-                "already knows about all of them.",
-                conv_of_each_channel,
-            ),
-            (
                 "The absolute value is missing: a matrix that swaps channels has a negative determinant, and the "
                 "logarithm of that is nan.",
                 conv_signed,
             ),
             ("This is the log-determinant of the way back, by M⁻¹.", conv_inverse),
-            ("This is the determinant, not its logarithm.", conv_without_log),
             (
                 "The product of the diagonal is the determinant of a triangular matrix alone. Glow keeps its M as a "
                 "product of triangular factors for just that reason; this M is a whole one.",
@@ -263,7 +198,6 @@ EXERCISES = [
                 "That is the logarithm of the variance, twice the log-scale: take the standard deviation.",
                 actnorm_variance,
             ),
-            ("The second result should be the logarithm of the scale.", actnorm_without_log),
             (
                 "You wrote z = exp(log_scale) x + shift, the layer from data to noise, as the paper has it. Ours goes "
                 "from noise to data: x = exp(log_scale) z + shift.",
@@ -272,13 +206,6 @@ EXERCISES = [
             (
                 "You have numbers for each pixel. All pixels of a channel share one scale and one shift: average them.",
                 actnorm_each_pixel,
-            ),
-            ("You have numbers for each image: average over the batch as well.", actnorm_each_image),
-            ("You have one scale for all channels: each channel has units of its own.", actnorm_all_channels),
-            (
-                "You divided by n − 1. Then z has a standard deviation slightly below 1 on this batch; divide by n "
-                "(correction=0).",
-                actnorm_less_one,
             ),
         ],
     ),
@@ -294,7 +221,6 @@ EXERCISES = [
                 slerp_stretched,
             ),
             ("The ends are exchanged: t = 0 should give a.", slerp_backwards),
-            ("Divide by sin ω: at t = 0 the result must be a itself.", slerp_without_sine),
             (
                 "The cosine of the angle is a · b / (|a| |b|). Without the lengths, arccos gets numbers beyond 1 and "
                 "gives nan.",
@@ -318,14 +244,11 @@ EXERCISES = [
                 direction_without_unit,
             ),
             ("The direction points from thick to thin.", direction_backwards),
-            ("You added the latents of each group: the groups have different sizes, take means.", direction_of_sums),
             (
                 "A length of 1 is no unit of thickness: divide by the difference of the mean thickness, not by the "
                 "length of the step.",
                 direction_of_length_one,
             ),
-            ("You averaged over the numbers of a latent too: average over the images alone.", direction_over_numbers),
-            ("You multiplied by the difference of thickness; divide by it.", direction_multiplied),
         ],
     ),
     Exercise(
@@ -342,7 +265,6 @@ EXERCISES = [
                 "Your patches run down the columns of patches first. Reading order is along the row.",
                 patches_columns_first,
             ),
-            ("Within a patch your pixels run down the columns: rows first, as in the image.", patches_turned),
             (
                 "That is a squeeze: each of your rows is a coarse copy of the image, with every p-th pixel. A patch is "
                 "pixels that lie side by side.",
@@ -366,17 +288,11 @@ EXERCISES = [
                 carried_rolled,
             ),
             ("You moved the patches the wrong way: token t carries patch t + 1, the future.", carried_backwards),
-            ("You moved by one number. Tokens are patches: move by a whole patch.", carried_by_one_number),
             (
                 "You moved the numbers within each patch. The order within a patch is the business of the MADE; tokens "
                 "move by whole patches.",
                 carried_within_patches,
             ),
-            (
-                "The first token is missing: it carries zeros, and the first patch is predicted from it.",
-                carried_without_start,
-            ),
-            ("You moved along the batch: image n would see image n − 1.", carried_over_images),
         ],
     ),
 ]
