@@ -166,7 +166,7 @@ def autoregressive(law: Law, net: type, dim: int, **sizes: int) -> Autoregressiv
 
 
 def patch_autoregressive(law: Law, tokens: int, size: int, reverse: bool = False) -> Autoregressive:
-    net = PatchTransformer(tokens, size, law.n_params, width=8, heads=2, depth=1, hidden=[16], reverse=reverse)
+    net = PatchTransformer(tokens, size, law.n_params, width=8, heads=2, depth=1, hidden=[8], reverse=reverse)
     return Autoregressive(law, net)
 
 
