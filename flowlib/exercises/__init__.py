@@ -9,12 +9,12 @@ right one, so that the check can say what went wrong instead of "no".
 
 from collections.abc import Callable
 
-from flowlib.exercises import nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07
+from flowlib.exercises import nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08
 from flowlib.exercises.exercise import Exercise, Verdict
 
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
-    for notebook in (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07)
+    for notebook in (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08)
     for exercise in notebook.EXERCISES
 }
 

@@ -12,6 +12,7 @@ from flowlib.viz.given import given
 from flowlib.viz.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.images import image_panel, image_path, redraw, scale_names, show_images, snapshot, to_unit
 from flowlib.viz.knots import drag_knots
+from flowlib.viz.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
 from flowlib.viz.layers import scrub_layers
 from flowlib.viz.pictures import Picture, area_stays_one, density, filmstrip, samples, warped_grid
 from flowlib.viz.scene import Area, Dots, Heat, Label, Lines, Panel, Polygon, Scene, Vector, density_key, det_key
@@ -43,6 +44,8 @@ __all__ = [
     "det_key",
     "drag_knots",
     "explore",
+    "explore_attributes",
+    "explore_interpolation",
     "explore_scales",
     "filmstrip",
     "given",
@@ -54,6 +57,7 @@ __all__ = [
     "scale_names",
     "scrub_image_layers",
     "scrub_layers",
+    "scrub_patches",
     "scrub_training",
     "show_images",
     "snapshot",

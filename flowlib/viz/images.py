@@ -26,12 +26,17 @@ ACROSS = 170  # a mosaic of fewer pixels is drawn with larger ones, so that thei
 WIDE, LABEL, TILE, GAP = 1080, 150, 84, 4  # px: a still picture, the words beside its rows, an image, between rows
 
 
+def tiling(columns: int, wide: int) -> tuple[int, int]:
+    """How many cells of a mosaic a pixel is wide, and how many a wall is."""
+    zoom = max(1, round(ACROSS / (columns * wide)))
+    return zoom, max(1, round(zoom * wide / 16))
+
+
 def mosaic(images: Tensor, columns: int) -> np.ndarray:
     """Images (n, 1, H, W) side by side in rows of `columns`: 0 to 1, nan between them, −1 where there is none."""
     images = array(images, "images", None, 1, None, None).clip(0.0, 1.0)[:, 0]
     n, high, wide = images.shape
-    zoom = max(1, round(ACROSS / (columns * wide)))
-    wall = max(1, round(zoom * wide / 16))
+    zoom, wall = tiling(columns, wide)
     images = images.repeat(zoom, -2).repeat(zoom, -1)
     high, wide, rows = zoom * high, zoom * wide, -(-n // columns)
     out = np.full((rows * (high + wall) - wall, columns * (wide + wall) - wall), -1.0, dtype=np.float32)
@@ -41,6 +46,15 @@ def mosaic(images: Tensor, columns: int) -> np.ndarray:
         out[top : top + high + below, left : left + wide + right] = np.nan
         out[top : top + high, left : left + wide] = image
     return out
+
+
+def tile_corners(images: Tensor, columns: int) -> tuple[Tensor, int]:
+    """Where the upper left corners of images (n, 1, H, W) stand in their panel: (n, 2), and how wide a pixel is."""
+    n, _, high, wide = images.shape
+    zoom, wall = tiling(columns, wide)
+    i = torch.arange(n)
+    top = -(-n // columns) * (zoom * high + wall) - wall
+    return torch.stack([i % columns * (zoom * wide + wall), top - i // columns * (zoom * high + wall)], -1), zoom
 
 
 def image_panel(images: Tensor, columns: int, title: str = "", role: str = "data") -> Panel:

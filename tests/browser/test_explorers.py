@@ -5,7 +5,8 @@ import pytest
 from tests.browser.explorers import Explorer, explorers
 
 WITH_HANDLES = ["03_planar_and_radial_flows", "06_splines_and_autoregressive_flows"]
-NOTEBOOKS = ["00_start_here", "04_training", "05_coupling_layers", "07_image_flows", *WITH_HANDLES]
+WITH_IMAGES = ["07_image_flows", "08_glow_and_transformer_flows"]
+NOTEBOOKS = ["00_start_here", "04_training", "05_coupling_layers", *WITH_IMAGES, *WITH_HANDLES]
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS, indirect=True)
