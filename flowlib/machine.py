@@ -162,7 +162,7 @@ def gpu() -> Finding:
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         return Finding("GPU", ", ".join(f"{c.name}, {c.total_memory / 2**30:.0f} GiB" for c in cards), "", True)
-    note = "not needed up to 07; training an image flow yourself (`flowlib train`) is slow without one"
+    note = "no page needs one; training an image flow yourself (`flowlib train`) is slow without one"
     if shutil.which("nvidia-smi") and torch.version.cuda is None:
         note += "; this machine seems to have one, but its torch was built for the CPU alone"
     return Finding("GPU", "none that torch can use", note, None)
@@ -173,7 +173,7 @@ def data() -> Iterator[Finding]:
     value = os.environ.get(DATA_VARIABLE, "")
     folder = Path(value).expanduser() if value else None
     if folder is None:
-        note = "not needed up to 07; `flowlib train` downloads the images that it is to train on"
+        note = "no page needs it; `flowlib train` downloads the images that it is to train on"
         yield Finding(DATA_VARIABLE, "not set", note, None)
         return
     if not folder.is_dir():
