@@ -64,6 +64,7 @@ def processes(device: str = "auto") -> Iterator[Processes]:
         dist.init_process_group("gloo")
     try:
         yield Processes(rank, count, chosen)
+        dist.barrier()  # nobody hangs up while another process may still talk to it
     finally:
         dist.destroy_process_group()
 
