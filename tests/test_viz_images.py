@@ -8,6 +8,7 @@ from flowlib.image_models import glow, nice_image, real_nvp_image, scales
 from flowlib.pixels import PixelFlow
 from flowlib.viz.image_explorers import Spikes, bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.images import image_panel, image_path, mosaic, redraw, scale_names, show_images, snapshot
+from flowlib.viz.paint import BAND, banded
 
 RECIPES = {
     "glow": lambda: glow((1, 8, 8), levels=2, steps=2, width=4),
@@ -106,3 +107,10 @@ def test_the_explorers_follow_their_sliders() -> None:
 def test_a_still_picture_has_words_beside_its_rows() -> None:
     picture = show_images({"a": torch.rand(3, 1, 8, 8), "b": torch.rand(2, 1, 8, 8)}, "two rows")
     assert repr(picture) == "Picture: two rows" and picture.png()[:4] == b"\x89PNG"
+
+
+def test_a_crisp_picture_keeps_the_order_of_brightness() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    bands = banded(levels)
+    assert bands.dtype == np.uint8 and (np.diff(bands.astype(int)) >= 0).all()
+    assert np.abs(bands.astype(int) - levels).max() <= BAND and bands[0] == 0 and bands[-1] > 240

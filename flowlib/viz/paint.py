@@ -67,11 +67,17 @@ def paint_panel(
 def _heat(ax, p, panel, brush):
     levels = p["levels"]
     if brush.crisp:
-        levels = (levels // BAND * BAND + BAND // 2).astype(np.uint8) * (levels >= BAND // 2)
+        levels = banded(levels)
     extent = (*(p["xlim"] or panel.xlim), *(p["ylim"] or panel.ylim))
     smooth = "nearest" if brush.crisp else "bilinear"
     ax.imshow(TABLES[p["table"]][levels], extent=extent, origin="lower", interpolation=smooth, zorder=brush.order)
     ax.set(xlim=panel.xlim, ylim=panel.ylim, aspect="equal" if panel.equal else "auto")
+
+
+def banded(levels: np.ndarray) -> np.ndarray:
+    """Each brightness, uint8, as the middle of its band; the darkest is 0, and nothing is brighter than 255."""
+    middle = np.minimum(levels // BAND * BAND, 255 - BAND // 2) + BAND // 2
+    return middle * (levels >= BAND // 2)
 
 
 def _lines(ax, p, panel, brush):
