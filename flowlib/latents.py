@@ -31,11 +31,15 @@ def lerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
 def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     """On the arc from a to b, both (..., D), t from 0 to 1. Where both have one length, so has all between them.
 
-    Map: (sin((1 − t) ω) a + sin(t ω) b) / sin ω with ω the angle between a and b, neither 0 nor π.
+    Map: (sin((1 − t) ω) a + sin(t ω) b) / sin ω with ω the angle between a and b. Where ω is 0 or π no arc is defined,
+    and the way is the straight line.
     """
     cosine = torch.nn.functional.cosine_similarity(a, b, -1).unsqueeze(-1)
-    angle = torch.acos(cosine)
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+    angle = torch.acos(cosine.clamp(-1.0, 1.0))
+    bent = torch.sin(angle) > 1e-3
+    safe = torch.where(bent, angle, 1.0)
+    arc = (torch.sin((1 - t) * safe) * a + torch.sin(t * safe) * b) / torch.sin(safe)
+    return torch.where(bent, arc, lerp(a, b, t))
 
 
 def thickness(images: Tensor) -> Tensor:

@@ -46,3 +46,9 @@ def test_a_leaning_line_leans() -> None:
         image[0, 0, row, round(30 - 0.5 * row)] = 1.0
     assert math.isclose(slant(image).item(), 0.5, abs_tol=0.02)
     assert math.isclose(slant(image.flip(-1)).item(), -0.5, abs_tol=0.02)
+
+
+def test_where_there_is_no_arc_the_way_is_straight() -> None:
+    a = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
+    for b in (a, 2.0 * a, -a):
+        assert torch.allclose(slerp(a, b, 0.25), lerp(a, b, 0.25))
