@@ -29,7 +29,7 @@ notebooks: $(STAMP) ## run the notebooks again, in order, and store them as the 
 lint: $(STAMP) ## ruff over the library, the tools, the tests and the notebooks
 	@"$(PY)" -m ruff check .
 
-bench: $(STAMP) .venv/peers ## speed and quality beside other libraries, half an hour on one core
+bench: $(STAMP) .venv/peers ## speed and quality beside other libraries, three quarters of an hour on one core
 	@"$(PY)" -W ignore -m benchmarks.bench_flows
 	@"$(PY)" -W ignore -m benchmarks.quality
 

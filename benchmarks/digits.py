@@ -14,9 +14,9 @@ import time
 import torch
 from torch import Tensor
 
+from flowlib.core import bits
 from flowlib.datasets import images
 from flowlib.image_models import glow
-from flowlib.ledger import bits
 from flowlib.models import real_nvp
 from flowlib.pixels import PixelFlow, VariationalDequantize
 

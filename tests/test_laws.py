@@ -10,6 +10,7 @@ from flowlib import core
 from flowlib.laws import Affine, RationalQuadratic
 from flowlib.models import maf
 from flowlib.nets import MADE, MLP, CausalTransformer
+from flowlib.patch_nets import PatchTransformer
 from flowlib.transforms import ActNorm, Autoregressive, Coupling, CouplingStack, Partition, Planar, PlanarStack
 
 DOUBLE = torch.float64
@@ -76,16 +77,25 @@ def moved(module):
     return module.double()
 
 
-@pytest.mark.parametrize("net", [MADE, CausalTransformer])
+CONDITIONERS = {
+    "MADE": lambda **how: MADE(6, 2, **how),
+    "CausalTransformer": lambda **how: CausalTransformer(6, 2, **how),
+    "PatchTransformer": lambda **how: PatchTransformer(3, 2, 2, width=8, heads=2, **how),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONERS)
 @pytest.mark.parametrize("context_dim", [0, 3])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("grad", [False, True])
-def test_conditioners_are_causal_and_agree_with_their_steps(net, context_dim: int, reverse: bool, grad: bool) -> None:
+def test_conditioners_are_causal_and_agree_with_their_steps(
+    name: str, context_dim: int, reverse: bool, grad: bool
+) -> None:
     torch.manual_seed(0)
-    conditioner = moved(net(5, 2, context_dim=context_dim, reverse=reverse))
-    x = torch.randn(4, 5, dtype=DOUBLE)
+    conditioner = moved(CONDITIONERS[name](context_dim=context_dim, reverse=reverse))
+    x = torch.randn(4, 6, dtype=DOUBLE)
     context = torch.randn(4, context_dim, dtype=DOUBLE) if context_dim else None
-    whole = conditioner(x, context)  # (4, 5, 2)
+    whole = conditioner(x, context)  # (4, 6, 2)
     with torch.set_grad_enabled(grad):
         state, previous = conditioner.begin(x, context), None
         for step, i in enumerate(conditioner.order):
@@ -94,11 +104,11 @@ def test_conditioners_are_causal_and_agree_with_their_steps(net, context_dim: in
             previous = x[:, i]
     jacobian = torch.func.jacrev(lambda row: conditioner(row, None if context is None else context[0]))(
         x[0]
-    )  # (5, 2, 5)
+    )  # (6, 2, 6)
     if reverse:
         jacobian = jacobian.flip(0, 2)
-    assert jacobian.sum(1).triu().abs().max() == 0  # the parameters of x_i look at x_1, ..., x_{i-1} alone
-    assert (jacobian.abs().sum(1).tril(-1) > 0).sum() == 10  # and at all of them
+    assert jacobian.abs().sum(1).triu().max() == 0  # the parameters of x_i look at x_1, ..., x_{i-1} alone
+    assert (jacobian.abs().sum(1).tril(-1) > 0).sum() == 15  # and at all of them
 
 
 @pytest.mark.parametrize("kind", ["halves", "alternate"])

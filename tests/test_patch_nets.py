@@ -1,4 +1,4 @@
-"""The transformer over patches: causal to the number, in one pass as in steps, each patch attended to once."""
+"""The transformer over patches: each attended to once. That it is causal, and agrees with its steps: test_laws.py."""
 
 import pytest
 import torch
@@ -19,31 +19,6 @@ def build(**arguments) -> PatchTransformer:
         for parameter in net.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return net
-
-
-@pytest.mark.parametrize("context_dim", [0, 3])
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("grad", [False, True])
-def test_one_pass_agrees_with_steps(context_dim: int, reverse: bool, grad: bool) -> None:
-    net, x = build(context_dim=context_dim, reverse=reverse), torch.randn(4, TOKENS * SIZE, dtype=DOUBLE)
-    context = torch.randn(4, context_dim, dtype=DOUBLE) if context_dim else None
-    whole = net(x, context)  # (4, D, 2)
-    with torch.set_grad_enabled(grad):
-        state, previous = net.begin(x, context), None
-        for step, i in enumerate(net.order):
-            params, state = net.step(state, step, previous)
-            assert torch.allclose(params, whole[:, i], atol=1e-12)
-            previous = x[:, i]
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_a_number_looks_at_all_that_come_before_it_and_at_nothing_else(reverse: bool) -> None:
-    net = build(reverse=reverse)
-    jacobian = torch.func.jacrev(net)(torch.randn(TOKENS * SIZE, dtype=DOUBLE)).abs().sum(1)  # (D, D)
-    if reverse:
-        jacobian = jacobian.flip(0, 1)
-    assert jacobian.triu().max() == 0
-    assert (jacobian.tril(-1) > 0).sum() == TOKENS * SIZE * (TOKENS * SIZE - 1) // 2
 
 
 def test_the_transformer_is_asked_once_a_patch() -> None:

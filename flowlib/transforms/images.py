@@ -58,6 +58,8 @@ class Patches(Transform):
         shape: (C, H, W), H and W multiples of patch.
         patch: p.
 
+    Paper: Zhai et al. (2024), TarFlow, where each patch becomes one token.
+
     >>> Patches((1, 2, 4), 2).inverse(torch.arange(8.0).reshape(1, 2, 4))[0]
     tensor([0., 1., 4., 5., 2., 3., 6., 7.])
     """

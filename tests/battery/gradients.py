@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from tests.battery.cases import Case
+from tests.battery.case import Case
 from tests.battery.tools import Checks, assert_close, both_ways, jacobian
 
 check = Checks()

@@ -8,7 +8,7 @@ import torch
 from flowlib import Compose, Flow, Inverse
 from flowlib.bases import StandardNormal
 from flowlib.transforms import Unflatten
-from tests.battery.cases import Case
+from tests.battery.case import Case
 from tests.battery.tools import TOLERANCE, Checks, assert_close, assert_round_trip, both_ways, jacobian
 
 check = Checks()

@@ -6,7 +6,7 @@ import pickle
 
 import torch
 
-from tests.battery.cases import Case
+from tests.battery.case import Case
 from tests.battery.tools import Checks, both_ways
 
 check = Checks()

@@ -7,7 +7,8 @@ import pytest
 import flowlib.transforms
 from flowlib import Compose, Inverse, Transform
 from tests.battery import gradients, maps, modules
-from tests.battery.cases import CASES, Case
+from tests.battery.case import Case
+from tests.battery.cases import CASES
 
 CHECKS = maps.check | gradients.check | modules.check
 

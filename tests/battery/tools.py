@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from flowlib import Transform
-from tests.battery.cases import Case
+from tests.battery.case import Case
 
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 
