@@ -16,9 +16,9 @@ from torch import Tensor
 
 from flowlib.core import bits
 from flowlib.datasets import images
-from flowlib.image_models import glow
 from flowlib.models import real_nvp
-from flowlib.pixels import PixelFlow, VariationalDequantize
+from flowlib.models.images import glow
+from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 
 GOAL, GAUSSIAN = 2.45, 2.98
 DRAWS = 20  # of noise for each test image

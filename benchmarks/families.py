@@ -18,7 +18,7 @@ from torch import Tensor
 
 from flowlib import Flow, models
 from flowlib.datasets import Table, tables, toy
-from flowlib.fitting import fit
+from flowlib.training.fit import fit
 
 OUT = Path(__file__).resolve().parent.parent / "notebooks" / "data" / "families.json"
 COMMAND = "python -m benchmarks.families"

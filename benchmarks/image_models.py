@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from flowlib.pixels import PixelFlow
-from flowlib.pretrained import load, names
+from flowlib.models.pretrained import load, names
+from flowlib.pixels.pixel_flow import PixelFlow
 
 OUT = Path(__file__).resolve().parent.parent / "notebooks" / "data" / "image_models.json"
 SAMPLES, ROUNDS = 64, 3

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from flowlib import Compose, Flow, Inverse
 from flowlib.bases import StandardNormal
-from flowlib.image_models import glow
 from flowlib.laws import Affine, RationalQuadratic
+from flowlib.models.images import glow
 from flowlib.nets import MADE, MLP
 from flowlib.transforms import Autoregressive, Coupling, CouplingStack, Partition, PlanarStack
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from benchmarks.peers import BUILDERS, PEERS, normflows_planar
 from flowlib import models
 from flowlib.datasets import Density, Energy, energies, toy
-from flowlib.fitting import fit
+from flowlib.training.fit import fit
 
 TARGETS = ("two_moons", "eight_gaussians", "checkerboard", "pinwheel", "two_spirals")
 COUPLINGS = {"affine": "RealNVP", "spline": "NSF"}

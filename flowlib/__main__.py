@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 
-from flowlib.checkpoint_files import write
-from flowlib.checks import check_choice, check_count
-from flowlib.evaluation import Score, picture, samples, score
-from flowlib.pretrained import DATA, load, names
-from flowlib.processes import choose_device, processes
-from flowlib.run_files import resumed_settings
-from flowlib.settings import Settings, option, parse_arguments
-from flowlib.train import train
+from flowlib.models.checkpoint import write
+from flowlib.models.pretrained import DATA, load, names
+from flowlib.support.checks import check_choice, check_count
+from flowlib.training.evaluation import Score, picture, samples, score
+from flowlib.training.processes import choose_device, processes
+from flowlib.training.run_files import resumed_settings
+from flowlib.training.settings import Settings, option, parse_arguments
+from flowlib.training.trainer import train
 
 ERRORS = (ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError)
 

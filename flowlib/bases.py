@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from flowlib.checks import (
+from flowlib.support.checks import (
     VectorLike,
     check_above_zero,
     check_count,

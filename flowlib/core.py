@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from flowlib.bases import Base
-from flowlib.checks import check_count, check_event
+from flowlib.support.checks import check_count, check_event
 
 CHUNK = 2**18  # numbers: 8192 points of 32 dimensions or less, 334 images of 28 × 28 pixels
 

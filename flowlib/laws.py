@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, linear
 
-from flowlib.checks import check_above_zero, check_count
+from flowlib.support.checks import check_above_zero, check_count
 
 
 class Law(nn.Module):

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from flowlib.bases import Base, StandardNormal
-from flowlib.checks import check_event
 from flowlib.core import Flow, Transform
+from flowlib.support.checks import check_event
 
 TOLERANCE = 1e-8
 MASS_TOLERANCE = 1e-3

@@ -10,7 +10,7 @@ from flowlib import core
 from flowlib.laws import Affine, RationalQuadratic
 from flowlib.models import maf
 from flowlib.nets import MADE, MLP, CausalTransformer
-from flowlib.patch_nets import PatchTransformer
+from flowlib.nets.patches import PatchTransformer
 from flowlib.transforms import ActNorm, Autoregressive, Coupling, CouplingStack, Partition, Planar, PlanarStack
 
 DOUBLE = torch.float64

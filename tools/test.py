@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from tools.lab import ROOT, find_browser
 
 UNITS = ["-n", "2", "--doctest-modules", "--ignore=tests/browser", "tests", "flowlib"]
+SLOW = ["--ignore=tests/battery", "--ignore=tests/transforms/test_compile.py"]
 NOTEBOOKS = ["-n", "2", "--dist", "loadscope", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "120"]
 # Two workers share two cores; a kernel chooses its own matplotlib backend
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"} | {"OMP_NUM_THREADS": "1"}
@@ -52,7 +53,9 @@ def run(name: str, arguments: list[str]) -> Result:
 
 def main() -> None:
     if "--quick" in sys.argv[1:]:
-        result = run("units and doctests", [*UNITS, "--ignore=tests/battery", "--ignore=tests/test_compile.py"])
+        result = run(
+            "units and doctests", [*UNITS, *SLOW]
+        )
         print(f"\n{result}")
         sys.exit(result.code)
     results = [

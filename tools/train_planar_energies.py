@@ -3,16 +3,17 @@
     .venv/bin/python -m tools.train_planar_energies
 
 Each from three random starts by reverse KL; the one with the lowest held-out loss is kept. That takes some minutes of
-one core; the weights, 840 numbers, go to flowlib/checkpoints/planar_energies.pt.
+one core; the weights, 840 numbers, go to flowlib/models/trained/planar_energies.safetensors.
 """
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
-from flowlib.checkpoints import FOLDER
 from flowlib.datasets import energies
-from flowlib.fitting import fit_energy
 from flowlib.models import planar_flow
+from flowlib.models.pretrained import FOLDER
+from flowlib.training.fit import fit_energy
 
 LENGTHS, STARTS, STEPS, BATCH, LR = (2, 8, 32), 3, 4000, 256, 0.03
 
@@ -36,4 +37,5 @@ if __name__ == "__main__":
         for length in LENGTHS:
             gap, stored[f"{name}, K = {length}"] = best_of_starts(name, length)
             print(f"{name}, K = {length:2}: {gap:.3f} nats above the floor", flush=True)
-    torch.save(stored, FOLDER / "planar_energies.pt")
+    flat = {f"{flow}/{name}": value for flow, state in stored.items() for name, value in state.items()}
+    safetensors.torch.save_file(flat, FOLDER / "planar_energies.safetensors")

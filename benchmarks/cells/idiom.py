@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from flowlib import Flow
 from flowlib.bases import StandardNormal
 from flowlib.transforms import Planar
-from flowlib.viz.plane import mass
+from flowlib.viz.flows.plane import mass
 
 side, along = torch.linspace(-4, 4, 200), torch.linspace(-3, 3, 73)
 pixels = torch.stack(torch.meshgrid(side, side, indexing="xy"), -1)

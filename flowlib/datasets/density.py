@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from flowlib.checks import check_count, check_event
+from flowlib.support.checks import check_count, check_event
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 CHUNK = 2048  # points at a time, so that tables of points × components stay in the cache

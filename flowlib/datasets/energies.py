@@ -29,8 +29,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flowlib.checks import check_choice, check_event
 from flowlib.datasets.density import Box, Density, grid, uniform
+from flowlib.support.checks import check_choice, check_event
 
 SIDE, WALL = 4.0, 0.2  # the wall begins at |z₁| = SIDE and is a Gaussian of width WALL outside
 

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowlib.machine import DATA_VARIABLE
+from flowlib.course.machine import DATA_VARIABLE
 
 TIMEOUT = (5, 30)  # seconds to wait for a connection, and for the next bytes
 

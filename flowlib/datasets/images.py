@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlib.checks import check_choice, check_count
 from flowlib.datasets.files import Published, find, read
+from flowlib.support.checks import check_choice, check_count
 
 MNIST = Published(
     folder="mnist",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.datasets.density import Density, choice, grid, normal
-from flowlib.roots import bisect, monotone_root
+from flowlib.support.roots import bisect, monotone_root
 
 LOG_2PI = math.log(2.0 * math.pi)
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flowlib.course.machine import DATA_VARIABLE
 from flowlib.datasets.files import data_folder
-from flowlib.machine import DATA_VARIABLE
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,10 +16,10 @@ import math
 import torch
 from torch import Tensor
 
-from flowlib.checks import check_above_zero, check_choice
 from flowlib.datasets.density import Density
 from flowlib.datasets.pinwheel import Pinwheel
 from flowlib.datasets.shapes import Cells, Chain, NoisyCircles, NoisyCurves, SmearedCurves, Spots
+from flowlib.support.checks import check_above_zero, check_choice
 
 # (name, noise) -> entropy in nats by quadrature, and a bound of its error. Those that are not here and have no closed
 # form are integrated when first asked for.

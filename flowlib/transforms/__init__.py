@@ -4,12 +4,12 @@ from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling, CouplingStack
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
 from flowlib.transforms.glow import GlowLevel, GlowStep
-from flowlib.transforms.images import Conv1x1, Flatten, Patches, Squeeze, Unflatten
-from flowlib.transforms.linear import Linear, Permutation, Rotation
+from flowlib.transforms.linear import Conv1x1, Linear, Permutation, Rotation
 from flowlib.transforms.multiscale import MultiScale
 from flowlib.transforms.partition import Channels, Checkerboard, Partition
-from flowlib.transforms.planar import Planar, PlanarStack
+from flowlib.transforms.planar import Planar, PlanarStack, admissible
 from flowlib.transforms.radial import Radial
+from flowlib.transforms.rearrange import Flatten, Patches, Squeeze, Unflatten
 from flowlib.transforms.sylvester import Sylvester
 
 __all__ = [
@@ -39,4 +39,5 @@ __all__ = [
     "Squeeze",
     "Sylvester",
     "Unflatten",
+    "admissible",
 ]

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from flowlib.checks import check_count
 from flowlib.core import Compose, Transform
 from flowlib.laws import Law
-from flowlib.nets import check_context, with_context
+from flowlib.nets.mlp import with_context
+from flowlib.support.checks import check_context, check_count
 from flowlib.transforms.partition import TwoParts
 
 

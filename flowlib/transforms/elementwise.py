@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from flowlib.checks import VectorLike, check_above_zero, check_image, check_positive, check_shape, check_size
 from flowlib.core import Inverse, Transform
+from flowlib.support.checks import VectorLike, check_above_zero, check_image, check_positive, check_shape, check_size
 
 
 class ElementwiseAffine(Transform):

@@ -10,9 +10,9 @@ from flowlib.core import Compose, Inverse
 from flowlib.laws import Law
 from flowlib.transforms.coupling import Coupling
 from flowlib.transforms.elementwise import ActNorm
-from flowlib.transforms.images import Conv1x1, Squeeze
-from flowlib.transforms.linear import lu_matrix
+from flowlib.transforms.linear import Conv1x1, lu_matrix
 from flowlib.transforms.partition import Channels
+from flowlib.transforms.rearrange import Squeeze
 
 
 class GlowStep(Compose):
@@ -30,7 +30,7 @@ class GlowStep(Compose):
 
     Paper: Kingma and Dhariwal (2018), Glow, figure 2a and table 1.
 
-    >>> from flowlib.image_nets import GlowNet
+    >>> from flowlib.nets.convolutional import GlowNet
     >>> from flowlib.laws import Affine
     >>> x, log_det = GlowStep((4, 2, 2), Affine(), GlowNet(2, 4))(torch.zeros(5, 4, 2, 2))
     >>> x.shape, log_det.shape
@@ -63,7 +63,7 @@ class GlowLevel(Compose):
 
     Paper: Kingma and Dhariwal (2018), Glow, figure 2b, without the split, which is in `MultiScale`.
 
-    >>> from flowlib.image_nets import GlowNet
+    >>> from flowlib.nets.convolutional import GlowNet
     >>> from flowlib.laws import Affine
     >>> f = GlowLevel((1, 4, 4), Affine(), [GlowNet(2, 4) for _ in range(3)])
     >>> f(torch.zeros(5, 4, 2, 2))[0].shape

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlib.checks import check_image
 from flowlib.core import Compose, Transform
-from flowlib.transforms.images import Squeeze
+from flowlib.support.checks import check_image
 from flowlib.transforms.partition import Channels
+from flowlib.transforms.rearrange import Squeeze
 
 
 class MultiScale(Transform):

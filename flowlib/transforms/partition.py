@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlib.checks import check_choice, check_count, check_even, check_image
+from flowlib.support.checks import check_choice, check_count, check_even, check_image
 
 
 class TwoParts(nn.Module):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from flowlib.checks import VectorLike, check_count, check_shape
 from flowlib.core import Compose, Transform
-from flowlib.roots import monotone_root
+from flowlib.support.checks import VectorLike, check_count, check_shape
+from flowlib.support.roots import monotone_root
 
 SLOPE_FLOOR = 1e-3  # the least slope 1 + w·û h' that the constrained flow can reach
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu, softplus
 
-from flowlib.checks import VectorLike, check_count, check_positive, check_shape
 from flowlib.core import Transform
+from flowlib.support.checks import VectorLike, check_count, check_positive, check_shape
 
 SLOPE_FLOOR = 1e-3  # the least value of 1 + β̂ / α, the stretch at the centre
 ALPHA_FLOOR = 1e-6  # keeps 1 / (α + r) finite at the centre

@@ -6,8 +6,8 @@ van den Berg et al. (2018), Sylvester normalizing flows for variational inferenc
 import torch
 from torch import Tensor, nn
 
-from flowlib.checks import check_count
 from flowlib.core import Transform
+from flowlib.support.checks import check_count
 from flowlib.transforms.planar import admissible, ridge_root
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 
 from flowlib import Compose, Inverse
-from flowlib.image_nets import ConvNet, GlowNet
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
-from flowlib.patch_nets import PatchTransformer
+from flowlib.nets.convolutional import ConvNet, GlowNet
+from flowlib.nets.patches import PatchTransformer
 from flowlib.transforms import (
     ActNorm,
     Autoregressive,

@@ -23,8 +23,7 @@ def test(case: Case, name: str) -> None:
 
 def test_every_public_transform_is_in_the_registry() -> None:
     named = [getattr(flowlib.transforms, name) for name in flowlib.transforms.__all__]
-    assert all(inspect.isclass(cls) for cls in named)
-    public = {cls for cls in named if issubclass(cls, Transform)} | {Compose, Inverse}
+    public = {cls for cls in named if inspect.isclass(cls) and issubclass(cls, Transform)} | {Compose, Inverse}
     tested = {type(module) for case in CASES for module in case.make().modules() if isinstance(module, Transform)}
     assert public <= tested, f"not in tests/battery/cases.py: {sorted(cls.__name__ for cls in public - tested)}"
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.models import real_nvp
-from flowlib.pixels import PixelFlow, UniformDequantize, VariationalDequantize
+from flowlib.pixels.pixel_flow import PixelFlow, UniformDequantize, VariationalDequantize
 from tests.pixels.flows import noise_flow, normal_flow
 
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowlib import Compose, Flow, Inverse, Transform, image_models
+from flowlib import Compose, Flow, Inverse, Transform
 from flowlib.bases import StandardNormal
-from flowlib.ledger import itemise
+from flowlib.models import images as image_models
 from flowlib.models import maf, real_nvp
-from flowlib.pixels import PixelFlow, VariationalDequantize
+from flowlib.pixels.ledger import itemise
+from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 from flowlib.transforms import ActNorm, ElementwiseAffine, Linear, Permutation, Unflatten
 from tests.pixels.flows import noise_flow, normal_flow, shaken
 

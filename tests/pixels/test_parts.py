@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowlib import prove
-from flowlib.pixels import LogitSqueeze, PixelFlow, UniformDequantize, VariationalDequantize
+from flowlib.pixels.pixel_flow import LogitSqueeze, PixelFlow, UniformDequantize, VariationalDequantize
 from tests.pixels.flows import image_flow, noise_flow, normal_flow, shaken
 
 

@@ -1,0 +1,31 @@
+"""The exercises of the notebooks, which check themselves.
+
+    from flowlib.course.exercises import check
+    check("03_planar_log_det", my_function)      # right, or the name of the mistake
+
+Each notebook's exercises stand in a module of its number. A wrong answer that many people give is kept beside the
+right one, so that the check can say what went wrong instead of "no".
+"""
+
+from collections.abc import Callable
+
+from flowlib.course.exercises import nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08
+from flowlib.course.exercises.exercise import Exercise, Verdict
+
+EXERCISES: dict[str, Exercise] = {
+    exercise.name: exercise
+    for notebook in (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08)
+    for exercise in notebook.EXERCISES
+}
+
+
+def check(name: str, attempt: Callable) -> Verdict:
+    """Judge `attempt`, the function written for the exercise `name`; shows as one line."""
+    return find(name).check(attempt)
+
+
+def find(name: str) -> Exercise:
+    """The exercise of that name; ValueError with the known names otherwise."""
+    if name not in EXERCISES:
+        raise ValueError(f"no exercise is called {name!r}; there are: {', '.join(EXERCISES)}.")
+    return EXERCISES[name]

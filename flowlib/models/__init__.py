@@ -1,0 +1,42 @@
+"""Recipes: each flow of the course in a few lines that read like the figure in its paper.
+
+`summary(flow)` prints what is in one; `load` brings one that was trained before.
+"""
+
+from flowlib.models.images import glow, nice_image, real_nvp_image, scales, transformer_image
+from flowlib.models.pretrained import load, names, planar_energies
+from flowlib.models.summary import summary
+from flowlib.models.vectors import (
+    iaf,
+    maf,
+    nice,
+    planar_flow,
+    radial_flow,
+    real_nvp,
+    spline_flow,
+    spline_maf,
+    sylvester_flow,
+    transformer_flow,
+)
+
+__all__ = [
+    "glow",
+    "iaf",
+    "load",
+    "maf",
+    "names",
+    "nice",
+    "nice_image",
+    "planar_energies",
+    "planar_flow",
+    "radial_flow",
+    "real_nvp",
+    "real_nvp_image",
+    "scales",
+    "spline_flow",
+    "spline_maf",
+    "summary",
+    "sylvester_flow",
+    "transformer_flow",
+    "transformer_image",
+]

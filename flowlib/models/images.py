@@ -1,0 +1,204 @@
+"""Recipes for images: NICE, RealNVP and Glow, from one flat latent (D,) to an image (C, H, W) on ℝ.
+
+    nice_image, real_nvp_image      couplings on a chessboard, then on channels, at several scales
+    glow                            steps of ActNorm, a 1 × 1 convolution and a coupling of channels, at several scales
+    transformer_image               autoregressive layers over patches, a causal transformer in each
+
+All start as an invertible linear map (the networks say nothing yet) and learn the units of the data from the first
+batch that passes `log_prob` in training mode. Densities take one pass; so do samples, but for the transformer's. Give
+them images without bounds: `Dequantize` and `Logit` are what pixels need before. With `context_dim` set, every network
+sees a context, e.g. the class as a one-hot vector, and the flow is p(x | class). `scales(flow)` names the parts of the
+latent.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from flowlib.bases import Base, StandardNormal
+from flowlib.core import Compose, Flow, Transform
+from flowlib.laws import Additive, Affine, Law, RationalQuadratic
+from flowlib.nets.convolutional import ConvNet, GlowNet
+from flowlib.nets.patches import PatchTransformer
+from flowlib.support.checks import check_count, check_even
+from flowlib.transforms import (
+    ActNorm,
+    Autoregressive,
+    Channels,
+    Checkerboard,
+    CouplingStack,
+    ElementwiseAffine,
+    GlowLevel,
+    MultiScale,
+    Patches,
+    Squeeze,
+)
+from flowlib.transforms.partition import TwoParts
+
+
+def nice_image(
+    shape: Sequence[int],
+    levels: int = 2,
+    couplings: int = 3,
+    width: int = 32,
+    blocks: int = 2,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
+    """Additive couplings, and one stretch for each latent number: the volume is the same everywhere.
+
+    Dinh et al. (2015), NICE, sections 3.2 and 3.3 (the stretch), with the scales and networks of `real_nvp_image`,
+    where the paper has vectors and dense networks. Args: `real_nvp_image`.
+    """
+    image = coupling_image("nice_image", Additive(), shape, levels, couplings, width, blocks, context_dim)
+    dim = image.event_shape.numel()
+    return Flow(Compose([ElementwiseAffine(dim), image, ActNorm(shape)]), base or StandardNormal(dim))
+
+
+def real_nvp_image(
+    shape: Sequence[int],
+    levels: int = 2,
+    couplings: int = 3,
+    width: int = 32,
+    blocks: int = 2,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
+    """Affine couplings at several scales. Dinh et al. (2017), RealNVP, section 3.6.
+
+    Read from the data, each level has couplings on a chessboard, a squeeze, couplings on channels, and sends half of
+    the channels to the latent; the last level has one more coupling on a chessboard, and nothing else. One ActNorm at
+    the data end stands for the batch norms of the paper.
+
+    Args:
+        shape: (C, H, W); each level needs a factor of 2 in H and in W.
+        levels: scales.
+        couplings: on the chessboard, and again on the channels, of each level.
+        width, blocks: of each network, a `ConvNet`.
+        context_dim: size of the context, 0 for none.
+        base: p_Z on the flat latent, a standard normal if not given.
+    """
+    image = coupling_image("real_nvp_image", Affine(), shape, levels, couplings, width, blocks, context_dim)
+    return Flow(Compose([image, ActNorm(shape)]), base or StandardNormal(image.event_shape.numel()))
+
+
+def coupling_image(
+    owner: str, law: Law, shape: Sequence[int], levels: int, couplings: int, width: int, blocks: int, context_dim: int
+) -> MultiScale:
+    """The levels of RealNVP with any law."""
+
+    def stack(partition: TwoParts, length: int) -> CouplingStack:
+        turns = [partition, partition.flipped()]
+        nets = [
+            ConvNet(turns[i % 2].kept, turns[i % 2].moved * law.n_params, width, blocks, context_dim)
+            for i in range(length)
+        ]
+        return CouplingStack(law, nets, partition, context_dim)
+
+    check_count(owner, "couplings", couplings)
+    parts: list[Transform] = []
+    for image in images(owner, shape, levels)[:-1]:
+        squeeze = Squeeze(image)
+        channels = stack(Channels(squeeze.event_shape), couplings)
+        parts.append(Compose([channels, squeeze, stack(Checkerboard(image), couplings)]))
+    last = stack(Checkerboard(images(owner, shape, levels)[-1]), couplings + 1)
+    return MultiScale(shape, [*parts, last])
+
+
+def glow(
+    shape: Sequence[int],
+    levels: int = 2,
+    steps: int = 8,
+    width: int = 64,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
+    """Steps of ActNorm, a 1 × 1 convolution and an affine coupling. Kingma and Dhariwal (2018), Glow, figure 2.
+
+    Read from the data, each level has a squeeze and K steps, and all but the last send half of the channels to the
+    latent. The latent's density is one standard normal, where the paper lets finer latents depend on coarser ones.
+
+    Args:
+        shape: (C, H, W); each level needs a factor of 2 in H and in W.
+        levels: L, scales.
+        steps: K, of each level.
+        width: channels inside each network, a `GlowNet`.
+        context_dim: size of the context, 0 for none.
+        base: p_Z on the flat latent, a standard normal if not given.
+    """
+    check_count("glow", "steps", steps)
+    law, parts = Affine(), []
+    for image in images("glow", shape, levels):
+        partition = Channels(Squeeze(image).event_shape)
+        nets = (GlowNet(partition.kept, partition.moved * law.n_params, width, context_dim) for _ in range(steps))
+        parts.append(GlowLevel(image, law, nets, context_dim))
+    return Flow(MultiScale(shape, parts), base or StandardNormal(torch.Size(shape).numel()))
+
+
+def transformer_image(
+    shape: Sequence[int],
+    patch: int = 4,
+    layers: int = 4,
+    width: int = 128,
+    heads: int = 4,
+    depth: int = 2,
+    hidden: Sequence[int] = (128,),
+    bins: int = 0,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
+    """Autoregressive layers over patches, their order reversed between layers. Zhai et al. (2024), TarFlow, figure 2.
+
+    Densities take one pass. Samples take D steps a layer, each with the keys and values of all patches before.
+
+    Args:
+        shape: (C, H, W), H and W multiples of patch.
+        patch: height and width of a patch.
+        layers: how many.
+        width, heads, depth, hidden: of each network, a `PatchTransformer`.
+        bins: of the law, a rational-quadratic spline; 0 for an affine law, as in the paper.
+        context_dim: size of the context, 0 for none.
+        base: p_Z on the flat latent, a standard normal if not given.
+    """
+    patches, law = Patches(shape, patch), RationalQuadratic(bins) if bins else Affine()
+
+    def conditioner(reverse: bool) -> PatchTransformer:
+        return PatchTransformer(
+            patches.tokens, patches.size, law.n_params, width, heads, depth, hidden, context_dim, reverse
+        )
+
+    check_count("transformer_image", "layers", layers)
+    stack = [Autoregressive(law, conditioner(reverse=k % 2 == 1)) for k in range(layers)]
+    return Flow(Compose([*stack, patches, ActNorm(shape)]), base or StandardNormal(patches.event_shape.numel()))
+
+
+def scales(flow: Flow) -> list[slice]:
+    """Which part of the flat latent belongs to which scale, coarse first (see `MultiScale.scales`).
+
+    To draw the fine scales of some images anew and keep the coarse one:
+
+    >>> flow, x = glow((1, 8, 8), steps=1, width=4), torch.rand(5, 1, 8, 8)
+    >>> z, _ = flow.transform.inverse(x)
+    >>> for part in scales(flow)[1:]:
+    ...     z[..., part] = torch.randn_like(z[..., part])
+    >>> flow.transform(z)[0].shape
+    torch.Size([5, 1, 8, 8])
+    """
+    for module in flow.modules():
+        if isinstance(module, MultiScale):
+            return module.scales()
+    raise ValueError("scales: this flow has no MultiScale in it, so its latent has one scale.")
+
+
+def images(owner: str, shape: Sequence[int], levels: int) -> list[torch.Size]:
+    """The shapes of the images that the levels work on, fine first: (C, H, W), (2 C, H/2, W/2), ..."""
+    channels, height, width = check_even(owner, shape)
+    most = 1
+    while height % 2 ** (most + 1) == width % 2 ** (most + 1) == 0:
+        most += 1
+    if check_count(owner, "levels", levels) > most:
+        raise ValueError(
+            f"{owner}: each level halves H and W, and {height} × {width} can be halved {most} time{'s' * (most > 1)}, "
+            f"so levels must be {most} or less; got {levels}."
+        )
+    return [torch.Size((2**k * channels, height // 2**k, width // 2**k)) for k in range(levels)]

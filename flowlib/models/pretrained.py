@@ -1,0 +1,111 @@
+"""Image models from their cards: `load` reads one that was trained before, `build` makes one anew.
+
+A card names the recipe and all its arguments, so that the model is built by the same code that a reader opens, and its
+tensors are then filled in. `names()` lists the checkpoints that come with flowlib.
+"""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from flowlib.core import Flow
+from flowlib.datasets import images
+from flowlib.datasets.images import ImageSet
+from flowlib.models.checkpoint import Card, fill, read
+from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
+from flowlib.models.vectors import real_nvp
+from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
+from flowlib.support.checks import check_choice
+
+FOLDER = Path(__file__).parent / "trained"
+DATA: dict[str, Callable[[], ImageSet]] = {
+    "digits": images.digits,
+    "mnist": images.mnist,
+    "fashion_mnist": images.fashion_mnist,
+    "cifar10": images.cifar10,
+}
+MODELS: dict[str, Callable[..., Flow]] = {
+    "glow": glow,
+    "nice": nice_image,
+    "real_nvp": real_nvp_image,
+    "transformer": transformer_image,
+}
+DEQUANTIZE = ("uniform", "variational")
+
+
+def names() -> list[str]:
+    """The checkpoints that come with flowlib, each a folder in `flowlib/models/trained/`."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/model.json"))
+
+
+def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow:
+    """A trained model, in eval mode: a checkpoint that comes with flowlib, by name, or the folder of a training run.
+
+    Its `card` says what it was trained on, how, for how long, and how many bits per dimension it takes on test images.
+
+    Raises:
+        FileNotFoundError: there is none of that name; the message lists those there are.
+        ValueError: it is damaged, or is no checkpoint of flowlib's; a pickle, for one.
+    """
+    folder = FOLDER / name if str(name) in names() else Path(name)
+    if not folder.exists():
+        shipped = ", ".join(map(repr, names())) or "none"
+        raise FileNotFoundError(
+            f"load: {str(name)!r} is neither a checkpoint that comes with flowlib ({shipped}) nor a folder that "
+            "`flowlib train` has written, such as runs/digits-glow."
+        )
+    card, tensors = read(folder, "model")
+    model = build(card, str(folder))
+    fill(model, tensors, str(folder))
+    return model.to(device).eval()
+
+
+def planar_energies() -> dict[str, dict[str, Tensor]]:
+    """Planar flows of length 2, 8, 32 fitted to the energies u1 to u4: {"u1, K = 2": its state_dict, ...}.
+
+    `python -m tools.train_planar_energies` made them.
+
+    >>> sorted(planar_energies()["u1, K = 2"])
+    ['transform.b', 'transform.u', 'transform.w']
+    """
+    states: dict[str, dict[str, Tensor]] = {}
+    for name, value in safetensors.torch.load_file(FOLDER / "planar_energies.safetensors").items():
+        flow, _, parameter = name.partition("/")
+        states.setdefault(flow, {})[parameter] = value
+    return states
+
+
+def build(card: Card, source: str = "build") -> PixelFlow:
+    """The model that a card describes, untrained: its random numbers are torch's. `source` is named in errors."""
+    keys = ("shape", "levels", "classes", "model", "arguments", "dequantize", "alpha")
+    if missing := [key for key in keys if key not in card]:
+        raise ValueError(f"{source}: the card says nothing of {', '.join(missing)}, so the model cannot be built.")
+    shape, levels = torch.Size(card["shape"]), card["levels"]
+    check_arguments(source, card["model"], card["arguments"])
+    flow = MODELS[card["model"]](shape, **card["arguments"], context_dim=card["classes"])
+    dequantize = check_choice(source, "dequantize", card["dequantize"], DEQUANTIZE)
+    if dequantize == "variational":
+        dim = shape.numel()
+        noise = real_nvp(dim, layers=4, hidden=(128,), context_dim=dim)  # q(v | x)
+        dequantize = VariationalDequantize(shape, levels, noise)
+    model = PixelFlow(flow, levels, dequantize, card["alpha"])
+    model.card = card
+    return model
+
+
+def check_arguments(owner: str, model: str, arguments: dict) -> None:
+    """Raise unless there is a recipe of that name and it takes these arguments."""
+    check_choice(owner, "model", model, tuple(MODELS))
+    own = all_arguments(model, {})
+    if unknown := [name for name in arguments if name not in own]:
+        raise ValueError(f"{owner}: {model} takes {', '.join(own)}; got {', '.join(unknown)}.")
+
+
+def all_arguments(model: str, given: dict) -> dict:
+    """These arguments of a recipe and the defaults of all others, but for those that the data decides."""
+    own = inspect.signature(MODELS[model]).parameters.values()
+    return {each.name: each.default for each in own if each.name not in ("shape", "context_dim", "base")} | given

@@ -1,0 +1,23 @@
+"""Conditioners: the networks that supply a law with its parameters. They need not be invertible.
+
+`MLP` looks at one part of a vector and speaks about another (coupling layers); `ConvNet` and `GlowNet` do so on images.
+`MADE`, `CausalTransformer` and `PatchTransformer` look at a whole vector and speak about each coordinate from the
+coordinates before it alone (autoregressive layers). The last layer of each starts at zero, so that a flow starts as the
+identity.
+
+An autoregressive conditioner has two faces that agree exactly:
+
+    net(x, context) -> params (..., D, n_params)                            all coordinates in one pass
+    state = net.begin(x, context)                                           x (N, D)
+    params_i, state = net.step(state, i, x_{i-1})                           one coordinate at a time, nothing twice
+
+`net.order` says which coordinate the i-th step is about.
+"""
+
+from flowlib.nets.convolutional import ConvNet, GlowNet
+from flowlib.nets.made import MADE
+from flowlib.nets.mlp import MLP
+from flowlib.nets.patches import PatchTransformer
+from flowlib.nets.transformer import CausalTransformer
+
+__all__ = ["MADE", "MLP", "CausalTransformer", "ConvNet", "GlowNet", "PatchTransformer"]

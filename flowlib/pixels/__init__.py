@@ -1,0 +1,25 @@
+"""From whole numbers to bits: a flow as a model of images.
+
+dequantize      whole numbers -> real ones, and what that costs
+pixel_flow      dequantization, logit and flow as one model of pixels
+ledger          every term of its bits per dimension, by name
+latents         where an image comes from, and ways between two images
+"""
+
+from flowlib.pixels.dequantize import UniformDequantize, VariationalDequantize
+from flowlib.pixels.latents import lerp, slant, slerp, thickness, to_latent
+from flowlib.pixels.ledger import Ledger
+from flowlib.pixels.pixel_flow import LogitSqueeze, PixelFlow
+
+__all__ = [
+    "Ledger",
+    "LogitSqueeze",
+    "PixelFlow",
+    "UniformDequantize",
+    "VariationalDequantize",
+    "lerp",
+    "slant",
+    "slerp",
+    "thickness",
+    "to_latent",
+]

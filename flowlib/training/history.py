@@ -1,0 +1,58 @@
+"""What a fit leaves behind: its losses, when it was best, and the weights on the way."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+BOUNDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # nats above the floor, as printed
+
+
+@dataclass(repr=False)
+class History:
+    """The record of `fit` or `fit_energy`.
+
+    Args:
+        losses: the training loss of every step, in nats.
+        held_out: step -> loss in nats on points that are never trained on (`fit_energy`: on one fixed batch of noise).
+        floor: the loss that no model can beat: the entropy of the data (`fit_energy`: −log Z), or None where unknown.
+            Where the true density is known, it is the truth's own score on the held-out points, so that the luck of
+            those points cancels in `gap`.
+        snapshots: step -> state_dict of the flow, for scrubbing: `flow.load_state_dict(history.snapshots[step])`.
+        best_step: the step whose weights the flow holds now.
+        stopped: why the fit ended early, or "".
+        seconds: how long it took; never printed, because it differs from machine to machine.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    held_out: dict[int, float] = field(default_factory=dict)
+    floor: float | None = None
+    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    best_step: int = 0
+    stopped: str = ""
+    seconds: float = 0.0
+
+    @property
+    def best(self) -> float:
+        """The held-out loss of the weights that were kept, in nats."""
+        return self.held_out[self.best_step]
+
+    @property
+    def gap(self) -> float | None:
+        """How far the best loss is above the floor, in nats: an estimate of the Kullback–Leibler divergence."""
+        return None if self.floor is None else self.best - self.floor
+
+    def __repr__(self) -> str:
+        """Coarse on purpose: the last digits of a fit differ from machine to machine."""
+        steps = len(self.losses)
+        end = self.stopped or f"{steps} step{'s' * (steps != 1)}"
+        if self.gap is None:
+            return f"History: {end}, held-out loss {self.best:.1f} nats"
+        bound = next((bound for bound in BOUNDS if self.gap < bound), None)
+        return f"History: {end}, {f'less than {bound}' if bound else f'more than {BOUNDS[-1]}'} nats above the floor"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Training and held-out loss over the steps, the floor as a line: a Picture, or drawn into given axes."""
+        from flowlib.viz.chapters.losses import losses  # a server without a screen can fit, too
+
+        return losses(self, ax)

@@ -1,0 +1,121 @@
+"""What a fit is given, looked at once, before the first step."""
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+from flowlib.core import Flow
+from flowlib.support.checks import check_above_zero, check_count
+
+LEAST_ROWS = 10
+
+
+def check_flow(owner: str, flow: Flow, context_given: bool) -> None:
+    """Raise unless `flow` is a Flow with parameters, and has a context if, and only if, it needs one."""
+    if not isinstance(flow, Flow):
+        raise TypeError(f"{owner} expects a Flow first, e.g. real_nvp(dim=2); got {type(flow).__name__}.")
+    if not any(parameter.requires_grad for parameter in flow.parameters()):
+        raise ValueError(f"{owner}: the flow has no trainable parameters.")
+    needed = context_dim(flow)
+    if needed and not context_given:
+        what = "labels or conditions, one row for each row of data" if owner == "fit" else "only fit can give it one"
+        raise ValueError(f"{owner}: the flow needs a context of {needed} numbers a point ({what}); got none.")
+    if context_given and not needed:
+        raise ValueError(f"{owner}: got a context, but the flow takes none. Build it with context_dim=...")
+
+
+def check_data(data: Tensor, flow: Flow) -> Tensor:
+    """The data in the dtype and on the device of the flow; an error that names what is wrong with it."""
+    shape = tuple(flow.base.event_shape)
+    expected = f"fit: data must have shape (n, {', '.join(map(str, shape))}), the points of the flow"
+    if not isinstance(data, Tensor):
+        kind = type(data).__name__
+        raise TypeError(f"{expected}, or be a sampler; got {kind}. Convert with torch.as_tensor first.")
+    if data.dim() != 1 + len(shape) or tuple(data.shape[1:]) != shape:
+        raise ValueError(f"{expected}; got {tuple(data.shape)}.")
+    if not data.is_floating_point():
+        raise TypeError(f"{expected}, and be float; got dtype {data.dtype}. Convert with .float() first.")
+    if len(data) < LEAST_ROWS:
+        raise ValueError(f"fit: data has too few rows: {len(data)}; at least {LEAST_ROWS} are needed, some held out.")
+    data = data.detach()
+    good = data.flatten(1).isfinite().all(-1)
+    if not good.all():
+        bad = (~good).nonzero().flatten()
+        raise ValueError(
+            f"fit: {len(bad)} of {len(data)} rows of data hold nan or inf, the first is row {int(bad[0])}. "
+            "Leave them out: data[data.isfinite().all(-1)]."
+        )
+    constant = (data == data[:1]).all(0).flatten().nonzero().flatten().tolist()
+    if constant:
+        raise ValueError(
+            f"fit: column {constant[0]} of data has the same value in every row: its density is infinite. Leave it out."
+        )
+    like = next(flow.parameters())
+    return data.to(device=like.device, dtype=like.dtype)
+
+
+def check_context(context: Tensor | None, flow: Flow, rows: int) -> Tensor | None:
+    """The context in the dtype and on the device of the flow, one row for each row of data."""
+    if context is None:
+        return None
+    needed = context_dim(flow)
+    expected = f"fit: context must be a tensor of shape ({rows}, {needed}), one row for each row of data"
+    if not isinstance(context, Tensor):
+        raise TypeError(f"{expected}; got {type(context).__name__}. Convert with torch.as_tensor first.")
+    if rows == 0:
+        raise ValueError("fit: a context goes with a tensor of data; a sampler has none.")
+    if context.shape != (rows, needed):
+        hint = " Turn class labels into torch.nn.functional.one_hot(labels)." if context.dim() == 1 else ""
+        raise ValueError(f"{expected}; got shape {tuple(context.shape)}.{hint}")
+    if not context.isfinite().all():
+        raise ValueError("fit: context holds nan or inf.")
+    like = next(flow.parameters())
+    return context.detach().to(device=like.device, dtype=like.dtype)
+
+
+def check_energy(energy: Callable[[Tensor], Tensor], flow: Flow) -> None:
+    """Try the energy on a few samples: one finite number a point, with a gradient."""
+    if not callable(energy):
+        raise TypeError(f"fit_energy expects an energy, a function x (n, D) -> (n,); got {type(energy).__name__}.")
+    x = flow.sample(4).detach()
+    u = energy(x.requires_grad_())
+    expected = f"fit_energy: the energy must return one number a point, a tensor of shape (4,) for x {tuple(x.shape)}"
+    if not isinstance(u, Tensor):
+        raise TypeError(f"{expected}; got {type(u).__name__}.")
+    if u.shape != (4,):
+        hint = " Sum over the last dimension only: .sum(-1)." if u.dim() != 1 else ""
+        raise ValueError(f"{expected}; got shape {tuple(u.shape)}.{hint}")
+    bad = int((~u.isfinite()).sum())
+    if bad:
+        raise ValueError(f"fit_energy: the energy is nan or infinite at {bad} of 4 samples of the flow, {x.tolist()}.")
+    if not u.requires_grad:
+        raise ValueError(
+            "fit_energy: the energy has no gradient; write it with torch operations on x, without .detach()."
+        )
+
+
+def check_numbers(owner: str, steps: int, batch: int, lr: float, clip: float, snapshots: int) -> tuple[float, float]:
+    """The numbers that both kinds of fit take; lr and clip as floats."""
+    for name, value, least in (("steps", steps, 1), ("batch", batch, 1), ("snapshots", snapshots, 0)):
+        check_count(owner, name, value, least)
+    return check_above_zero(owner, "lr", lr), check_above_zero(owner, "clip", clip)
+
+
+def check_fraction(owner: str, name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, float) or not 0.0 < value < 1.0:
+        raise ValueError(f"{owner}: {name} must be a fraction between 0 and 1; got {value!r}.")
+    return value
+
+
+def check_floor(entropy: float | None) -> float | None:
+    if entropy is None:
+        return None
+    if isinstance(entropy, bool) or not isinstance(entropy, int | float) or not math.isfinite(entropy):
+        raise ValueError(f"fit: entropy must be a finite number of nats; got {entropy!r}.")
+    return float(entropy)
+
+
+def context_dim(flow: Flow) -> int:
+    """The size of the context that the layers of a flow expect, 0 for none."""
+    return max((getattr(module, "context_dim", 0) for module in flow.modules()), default=0)

@@ -1,0 +1,185 @@
+"""Images as layers and as still pictures, and the way of an image through a flow.
+
+An image is a tensor (1, H, W) of numbers from 0 to 1, drawn in the colours of a density: night is 0, pale blue is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowlib.core import Compose, Flow, Transform
+from flowlib.models.images import scales
+from flowlib.pixels.pixel_flow import PixelFlow
+from flowlib.transforms import MultiScale, Squeeze
+from flowlib.viz.engine.paint import Page
+from flowlib.viz.engine.scene import Heat, Panel, array
+from flowlib.viz.engine.theme import INK, TABLES, rgb
+from flowlib.viz.flows.pictures import Picture
+
+WALL, FAINT = 0.13, 110  # brightness of the lines between images of a panel; opacity of those of a still picture
+TOP = 0.996  # 1 would be infinite in the tone curve p / (p + 1)
+ACROSS = 170  # a mosaic of fewer pixels is drawn with larger ones, so that their edges stay sharp
+WIDE, LABEL, TILE, GAP = 1080, 150, 84, 4  # px: a still picture, the words beside its rows, an image, between rows
+
+
+def tiling(columns: int, wide: int) -> tuple[int, int]:
+    """How many cells of a mosaic a pixel is wide, and how many a wall is."""
+    zoom = max(1, round(ACROSS / (columns * wide)))
+    return zoom, max(1, round(zoom * wide / 16))
+
+
+def mosaic(images: Tensor, columns: int) -> np.ndarray:
+    """Images (n, 1, H, W) side by side in rows of `columns`: 0 to 1, nan between them, −1 where there is none."""
+    images = array(images, "images", None, 1, None, None).clip(0.0, 1.0)[:, 0]
+    n, high, wide = images.shape
+    zoom, wall = tiling(columns, wide)
+    images = images.repeat(zoom, -2).repeat(zoom, -1)
+    high, wide, rows = zoom * high, zoom * wide, -(-n // columns)
+    out = np.full((rows * (high + wall) - wall, columns * (wide + wall) - wall), -1.0, dtype=np.float32)
+    for i, image in enumerate(images):
+        top, left = i // columns * (high + wall), i % columns * (wide + wall)
+        right, below = wall * (i + 1 < n), wall * (i + columns < n)
+        out[top : top + high + below, left : left + wide + right] = np.nan
+        out[top : top + high, left : left + wide] = image
+    return out
+
+
+def tile_corners(images: Tensor, columns: int) -> tuple[Tensor, int]:
+    """Where the upper left corners of images (n, 1, H, W) stand in their panel: (n, 2), and how wide a pixel is."""
+    n, _, high, wide = images.shape
+    zoom, wall = tiling(columns, wide)
+    i = torch.arange(n)
+    top = -(-n // columns) * (zoom * high + wall) - wall
+    return torch.stack([i % columns * (zoom * wide + wall), top - i // columns * (zoom * high + wall)], -1), zoom
+
+
+def image_panel(images: Tensor, columns: int, title: str = "", role: str = "data") -> Panel:
+    """The mosaic as a panel without numbers at its edges."""
+    values = np.nan_to_num(mosaic(images, columns), nan=WALL).clip(0.0, TOP)[::-1]  # a Heat's rows run upwards
+    heat = Heat(values / (1.0 - values), role, scale=1.0)
+    limits = (0.0, float(values.shape[1])), (0.0, float(values.shape[0]))
+    return Panel(*limits, title, [heat], xticks=False, yticks=False)
+
+
+def show_images(rows: Mapping[str, Tensor] | Tensor, text: str, columns: int | None = None) -> Picture:
+    """Images (n, 1, H, W) in [0, 1] as a still picture: in rows with words beside them, or all in rows of `columns`.
+
+    >>> show_images({"noise": torch.rand(5, 1, 8, 8)}, "five images of noise")
+    Picture: five images of noise
+    """
+    named = dict(rows) if isinstance(rows, Mapping) else {"": rows}
+    columns = columns or max(len(images) for images in named.values())
+    mosaics = {name: mosaic(images, columns) for name, images in named.items()}
+    left = LABEL if any(named) else 0
+    wide = min(WIDE - left, columns * TILE)
+    highs = [wide * values.shape[0] / values.shape[1] for values in mosaics.values()]
+    page = Page(left + wide, round(sum(highs) + GAP * (len(highs) - 1)))
+    y = 0.0
+    for (name, values), high in zip(mosaics.items(), highs, strict=True):
+        ax = page.axes(left, y, wide, high)
+        colours = TABLES["data"][(255 * np.nan_to_num(values.clip(0.0))).astype(np.uint8)]
+        colours[np.isnan(values)] = rgb(INK)
+        alpha = np.where(np.isnan(values), FAINT, 255 * (values >= 0))  # nothing where there is no image
+        ax.imshow(np.dstack([colours, alpha]).astype(np.uint8), interpolation="nearest", aspect="auto", origin="upper")
+        ax.set_axis_off()
+        lines = name.split("\n")
+        for i, line in enumerate(lines):
+            page.write(left - 12, y + high / 2 - 10 + 16 * (i - (len(lines) - 1) / 2), line, ha="right", size=9)
+        y += high + GAP
+    return Picture(page.figure, text)
+
+
+def to_unit(model: PixelFlow, s: Tensor) -> Tensor:
+    """Points of the flow, on the line, as what is seen of them: numbers from 0 to 1."""
+    return model.squeeze(s)[0].clamp(0.0, 1.0)
+
+
+def scale_names(flow: Flow) -> list[str]:
+    """The scales of a flow in words, coarse first."""
+    count = len(scales(flow))
+    return {1: ["all"], 2: ["coarse", "fine"], 3: ["coarse", "middle", "fine"]}.get(
+        count, [f"scale {k + 1}" for k in range(count)]
+    )
+
+
+def redraw(flow: Flow, z: Tensor, fresh: Tensor, which: str) -> Tensor:
+    """z (n, D) with the latents of one scale, or all of them, taken from `fresh` (n, D)."""
+    if which == "all":
+        return fresh
+    names = scale_names(flow)
+    if which not in names:
+        raise ValueError(f"redraw: which is {which!r}; expected 'all' or one of {', '.join(map(repr, names))}.")
+    part = scales(flow)[names.index(which)]
+    z = z.clone()
+    z[..., part] = fresh[..., part]
+    return z
+
+
+def image_path(flow: Flow, z: Tensor) -> list[tuple[str, Tensor]]:
+    """What (n, D) noise looks like after 0, 1, ..., K layers of an image flow: [(the layer in words, (n, C, H, W))].
+
+    A state in the middle of the way has other shapes than an image, and some latents still wait for their turn. It is
+    shown as the image that the rest of the way would give if it only moved numbers: squeezes and joins, no more. So
+    every picture holds all D numbers, the first one the noise itself.
+    """
+    before, pyramid, after = parts_of(flow.transform)
+    for layer in before:
+        z, _ = layer(z)
+    coarse, *finer = z.split(pyramid.sizes, -1)
+    last = len(pyramid.levels) - 1
+    waiting = dict(zip(reversed(range(last)), finer, strict=True))  # level -> its latents
+
+    def joined(x: Tensor, level: int) -> Tensor:
+        part = pyramid.partitions[level]
+        return part.join(x, waiting[level].unflatten(-1, part.moved_shape))
+
+    def moved_only(x: Tensor, rest: list[Transform], level: int) -> Tensor:
+        for layer in rest:
+            x = layer(x)[0] if isinstance(layer, Squeeze) else x
+        return moved_only(joined(x, level - 1), steps_of(pyramid.levels[level - 1]), level - 1) if level else x
+
+    x = coarse.unflatten(-1, pyramid.coarsest)
+    path = [("noise", moved_only(x, steps_of(pyramid.levels[last]), last))]
+    for level in reversed(range(last + 1)):
+        x = x if level == last else joined(x, level)
+        steps = steps_of(pyramid.levels[level])
+        for k, layer in enumerate(steps):
+            x, _ = layer(x)
+            if not isinstance(layer, Squeeze):
+                size = " × ".join(map(str, layer.data_shape[-2:]))
+                name = f"at {size}, step {sum(not isinstance(s, Squeeze) for s in steps[: k + 1])}"
+                path.append((name, moved_only(x, steps[k + 1 :], level)))
+    for layer in after:
+        x, _ = layer(x)
+        path.append((type(layer).__name__, x))
+    return path
+
+
+def parts_of(transform: Transform) -> tuple[list[Transform], MultiScale, list[Transform]]:
+    """The layers before the MultiScale of an image flow, itself, and those after it."""
+    layers = list(transform.transforms) if isinstance(transform, Compose) else [transform]
+    for k, layer in enumerate(layers):
+        if isinstance(layer, MultiScale):
+            return layers[:k], layer, layers[k + 1 :]
+    raise ValueError("image_path: this flow has no MultiScale; expected one such as glow((1, 8, 8)).")
+
+
+def steps_of(level: Transform) -> list[Transform]:
+    """The steps of one level from noise to data: a Squeeze is one, a step of Glow is one."""
+    if isinstance(level, Compose) and any(isinstance(layer, Squeeze) for layer in level.modules()):
+        return [step for layer in level.transforms for step in steps_of(layer)]
+    return [level]
+
+
+@torch.no_grad()
+def snapshot(model: PixelFlow, z: Tensor) -> Tensor:
+    """Noise z (n, D) as images (n, C, H, W) in [0, 1], by the model as it now is; it goes on training afterwards."""
+    training = model.training
+    model.eval()
+    images = to_unit(model, model.flow.transform(z)[0])
+    model.train(training)
+    return images
