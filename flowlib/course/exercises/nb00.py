@@ -76,14 +76,10 @@ sample.mistake(
     "of x gets thinner. (The formula with a plus uses the log_det of inverse.)",
     lambda transform, base, z: base.log_prob(z) + transform(z)[1],
 )
-
-
 sample.mistake(
     "You asked the base density at x. The base knows only z.",
     lambda transform, base, z: base.log_prob(transform(z)[0]) - transform(z)[1],
 )
-
-
 sample.mistake(
     "The volume term is missing: this is the density of z, not of x = f(z).",
     lambda transform, base, z: base.log_prob(z),
@@ -110,14 +106,10 @@ two_maps.mistake(
     "point.",
     lambda first, second, z: first(z)[1] + second(z)[1],
 )
-
-
 two_maps.mistake(
     "You multiplied the two logs. Stretch factors multiply, so their logarithms do something else.",
     lambda first, second, z: first(z)[1] * second(first(z)[0])[1],
 )
-
-
 two_maps.mistake(
     "You returned the log_det of the second map alone; the first one has stretched space too.",
     lambda first, second, z: second(first(z)[0])[1],

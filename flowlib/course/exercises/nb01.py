@@ -64,10 +64,7 @@ def chain_log_det(z: Tensor, a: Tensor, b: Tensor) -> Tensor:
 chain = Exercise(
     "01_chain_log_det",
     chain_log_det,
-    inputs=[
-        (POINTS, torch.tensor(0.5), torch.tensor(1.0)),
-        (POINTS, torch.tensor(-1.5), torch.tensor(0.2)),
-    ],
+    inputs=[(POINTS, torch.tensor(0.5), torch.tensor(1.0)), (POINTS, torch.tensor(-1.5), torch.tensor(0.2))],
 )
 chain.mistake(
     "You took the slope of the second map at z. When the second map acts, the point is no longer at z: take it where "
@@ -131,10 +128,7 @@ def sigmoid_log_det(z: Tensor) -> Tensor:
 sigmoid = Exercise(
     "01_sigmoid_log_det",
     sigmoid_log_det,
-    inputs=[
-        (torch.tensor([[0.0, 1.0, -2.0], [3.0, -0.5, 0.5]]),),
-        (torch.tensor([[40.0, 0.0], [-1.0, 2.0]]),),
-    ],
+    inputs=[(torch.tensor([[0.0, 1.0, -2.0], [3.0, -0.5, 0.5]]),), (torch.tensor([[40.0, 0.0], [-1.0, 2.0]]),)],
 )
 sigmoid.mistake(
     "You summed over the batch (dimension 0). Each point has its own determinant: sum over the D numbers of one point "
@@ -184,15 +178,11 @@ uniform = Exercise(
     uniform_to_normal,
     inputs=[(torch.tensor([0.1, 0.5, 0.9]),), (torch.tensor([0.02, 0.3, 0.75]),)],
 )
-
-
 uniform.mistake(
     "Your z is right; the sign of the log-determinant is that of Φ, the way back. The call that goes u → z stretches "
     "where Φ squeezes.",
     lambda u: (torch.special.ndtri(u), normal_log_prob(torch.special.ndtri(u))),
 )
-
-
 uniform.mistake(
     "Your z is right, but you took the slope at u. Φ has its slope p_Z at z.",
     lambda u: (torch.special.ndtri(u), -normal_log_prob(u)),

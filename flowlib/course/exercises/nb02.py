@@ -10,9 +10,8 @@ from flowlib.course.exercises.shared import log_det_of, normal_log_prob
 
 # --- 2.1: the log of an area, for a batch
 
-J = torch.tensor(
-    [[[1.0, 2.0], [3.0, 4.0]], [[2.0, 0.5], [-1.0, 1.5]], [[0.3, 1.0], [0.8, -0.6]]]
-)  # dets −2, 3.5, −0.98
+# determinants −2, 3.5, −0.98
+J = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[2.0, 0.5], [-1.0, 1.5]], [[0.3, 1.0], [0.8, -0.6]]])
 
 
 def det(j: Tensor) -> Tensor:
@@ -21,6 +20,7 @@ def det(j: Tensor) -> Tensor:
 
 
 def log_abs_det(J):
+    """J (n, 2, 2) -> log |det J| (n,)."""
     return det(J).abs().log()
 
 
@@ -60,6 +60,7 @@ def pulled_back(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def linear_log_prob(x, A, b):
+    """x (n, D), A (D, D), b (D,) -> log p(x) (n,)."""
     return normal_log_prob(pulled_back(x, A, b)) - log_det_of(A)
 
 
@@ -113,6 +114,7 @@ def from_covariance(c: Tensor) -> Tensor:
 
 
 def correlation(A):
+    """A (2, 2) -> correlation of x₁ and x₂, one number."""
     return from_covariance(A @ A.mT)
 
 
@@ -152,6 +154,7 @@ L2, U2 = torch.tensor([[1.0, 0.0], [2.0, 1.0]]), torch.tensor([[-0.2, 1.0], [0.0
 
 
 def lu_log_det(L, U):
+    """L (D, D), U (D, D) -> log |det(L U)|, one number."""
     return U.diagonal().abs().log().sum()
 
 

@@ -1,4 +1,4 @@
-"""The exercises of notebook 03: planar and radial flows."""
+"""The exercises of notebook 03: planar and radial flows (Rezende and Mohamed 2015, arXiv:1505.05770)."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ FOLDING = torch.tensor([-3.0, 0.5])  # as u: w·u = −3.2, the determinant is n
 Z5 = torch.tensor([[0.2, -1.0, 0.5, 1.5, -0.3], [1.0, 1.0, -2.0, 0.0, 0.4]])  # (2, 5)
 
 
-# --- 3.1: the log-determinant of a planar flow (arXiv:1505.05770)
+# --- 3.1: the log-determinant of a planar flow
 
 
 def slope(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> Tensor:
@@ -23,6 +23,7 @@ def slope(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def planar_log_det(z, u, w, b):
+    """z (n, D), u (D,), w (D,), b () -> log |det J| at each point (n,)."""
     return slope(z, u, w, b).abs().log()
 
 
@@ -31,10 +32,7 @@ planar.mistake(
     "The sign between 1 and w·u h' is wrong: a push along w (w·u > 0) expands, so it must add.",
     lambda z, u, w, b: planar_log_det(z, -u, w, b),
 )
-planar.mistake(
-    INVERSE_LOG_DET,
-    lambda *a: -planar_log_det(*a),
-)
+planar.mistake(INVERSE_LOG_DET, lambda *a: -planar_log_det(*a))
 planar.mistake(SUMMED_LOG_DET, lambda *a: planar_log_det(*a).sum())
 planar.mistake(
     "You forgot h': the slope of tanh at each point decides how much the point feels of w·u.",
@@ -63,11 +61,12 @@ def u_with(m, u: Tensor, w: Tensor, power: float = 2.0, sign: float = 1.0) -> Te
 
 
 def paper_m(x: Tensor) -> Tensor:
-    """The m of the paper, −1 + log(1 + eˣ)."""
+    """m(x) = −1 + log(1 + eˣ), from the appendix of the paper."""
     return -1.0 + softplus(x)
 
 
 def u_hat(u, w):
+    """u (D,), w (D,) -> û (D,), the vector nearest to u with w·û = −1 + log(1 + exp(w·u))."""
     return u_with(paper_m, u, w)
 
 
@@ -124,17 +123,14 @@ def radial_with(z, z0, alpha, beta, across: float | None = None, along: float = 
 
 
 def radial_log_det(z, z0, alpha, beta):
+    """z (n, D), z0 (D,), alpha and beta numbers -> log |det J| at each point (n,)."""
     return radial_with(z, z0, alpha, beta)
 
 
 radial = Exercise(
     "03_radial_log_det",
     radial_log_det,
-    inputs=[
-        (Z5, Z5[0] + 0.5, 0.8, 2.0),
-        (Z, torch.tensor([0.5, -0.2]), 1.0, -0.6),
-        (Z5[:, :3], Z5[1, :3], 0.5, 1.2),
-    ],
+    inputs=[(Z5, Z5[0] + 0.5, 0.8, 2.0), (Z, torch.tensor([0.5, -0.2]), 1.0, -0.6), (Z5[:, :3], Z5[1, :3], 0.5, 1.2)],
 )
 radial.mistake(
     "You missed the power D − 1: every direction around the centre is stretched by 1 + βh, and there are D − 1 of "
@@ -187,6 +183,7 @@ def bisected(x, u, w, b, size: Tensor | None = None, steps: int = 60, shift: flo
 
 
 def planar_inverse(x, u, w, b):
+    """x (n, D), u (D,), w (D,), b () -> z (n, D) with z + u tanh(w·z + b) = x."""
     return bisected(x, u, w, b)
 
 
@@ -231,6 +228,7 @@ def inverse_wrong_half(x, u, w, b):
 
 
 def log_prob_of_sample(z, u, w, b):
+    """z (n, D), u (D,), w (D,), b () -> log p_X(x) at x = z + u tanh(w·z + b), (n,)."""
     return normal_log_prob(z) - planar_log_det(z, u, w, b)
 
 

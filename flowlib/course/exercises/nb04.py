@@ -18,6 +18,7 @@ SUMMED = "You summed over the points. Take the mean: a loss must not depend on h
 
 
 def nll(z, log_det):
+    """z (n, D), log_det of the inverse (n,) -> the mean negative log-likelihood, one number."""
     return -(normal_log_prob(z) + log_det).mean()
 
 
@@ -57,6 +58,7 @@ likelihood.mistake(
 
 
 def kl_from_samples(log_p, log_q):
+    """log p and log q at n points drawn from p, (n,) and (n,) -> an estimate of KL(p ‖ q), one number."""
     return (log_p - log_q).mean()
 
 
@@ -97,6 +99,7 @@ distance.mistake("These are bits. The distance is asked for in nats.", lambda *a
 
 
 def mean_and_error(losses):
+    """losses (n,) -> the mean and its standard error, two numbers."""
     return losses.mean(), losses.std() / math.sqrt(len(losses))
 
 
@@ -137,6 +140,7 @@ error_bar.mistake("Return two numbers: the mean and its standard error.", lambda
 
 
 def reverse_kl(z, log_det, u, log_z):
+    """z (n, D), log_det of forward (n,), energies u (n,), log_z a number -> an estimate of KL(q ‖ p)."""
     return (normal_log_prob(z) - log_det + u).mean() + log_z
 
 
@@ -188,6 +192,7 @@ reverse.mistake(
 
 
 def bits_per_dim(nats, dim):
+    """A loss in nats a point, and D -> the same loss in bits per dimension."""
     return nats / (dim * math.log(2.0))
 
 

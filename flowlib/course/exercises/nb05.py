@@ -33,10 +33,11 @@ def halves(z: Tensor) -> tuple[Tensor, Tensor]:
     return z.chunk(2, dim=-1)
 
 
-# --- 5.1: back through an affine coupling (arXiv:1605.08803)
+# --- 5.1: back through an affine coupling (Dinh and others 2016, arXiv:1605.08803)
 
 
 def affine_inverse(x, s, t):
+    """x (n, D), s and t: (n, D/2) -> (n, D/2). Returns z (n, D)."""
     x1, x2 = halves(x)
     return torch.cat([x1, (x2 - t(x1)) * torch.exp(-s(x1))], -1)
 
@@ -69,7 +70,7 @@ def inverse_stretched_again(x, s, t):
     "You asked s and t about the half that moved. They were told by the half that stayed, and only that one is the "
     "same now as it was then."
 )
-def inverse_asks_moved(x, s, t):
+def inverse_asks_moved_half(x, s, t):
     x1, x2 = halves(x)
     return torch.cat([x1, (x2 - t(x2)) * torch.exp(-s(x2))], -1)
 
@@ -89,6 +90,7 @@ inverse.mistake(
 
 
 def affine_log_det(z, s):
+    """z (n, D), s: (n, D/2) -> (n, D/2). Returns log |det J| at each point (n,)."""
     return s(halves(z)[0]).sum(-1)
 
 
@@ -97,10 +99,7 @@ log_det.mistake(
     "This is the log-determinant of the inverse: forward multiplies by exp(s), so s counts positive.",
     lambda *a: -affine_log_det(*a),
 )
-log_det.mistake(
-    SUMMED_LOG_DET,
-    lambda *a: affine_log_det(*a).sum(),
-)
+log_det.mistake(SUMMED_LOG_DET, lambda *a: affine_log_det(*a).sum())
 log_det.mistake(
     "You asked s about the half that moves. Its input is the half that stays.", lambda z, s: s(halves(z)[1]).sum(-1)
 )
@@ -125,6 +124,7 @@ log_det.mistake(
 
 
 def two_couplings(z, m_a, m_b):
+    """z (n, D), m_a and m_b: (n, D/2) -> (n, D/2). Returns x (n, D)."""
     z1, z2 = halves(z)
     z2 = z2 + m_a(z1)
     return torch.cat([z1 + m_b(z2), z2], -1)
@@ -167,7 +167,7 @@ two_turns.mistake(
 )
 
 
-# --- 5.4: the density of NICE (arXiv:1410.8516)
+# --- 5.4: the density of NICE (Dinh and others 2014, arXiv:1410.8516)
 
 
 def shifted_back(h: Tensor, m: Net) -> Tensor:
@@ -176,6 +176,7 @@ def shifted_back(h: Tensor, m: Net) -> Tensor:
 
 
 def nice_log_prob(x, m, log_stretch):
+    """x (n, D), m: (n, D/2) -> (n, D/2), log_stretch (D,) the a_i. Returns log p_X(x) (n,)."""
     return normal_log_prob(shifted_back(x * torch.exp(-log_stretch), m)) - log_stretch.sum()
 
 

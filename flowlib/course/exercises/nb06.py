@@ -14,7 +14,7 @@ C = torch.tensor([0.5, -1.0])
 A, B = torch.tensor([0.6, -0.2, 0.3]), torch.tensor([1.0, 0.4, -0.7])
 
 
-# --- 6.1: the masks of MADE (arXiv:1502.03509)
+# --- 6.1: the masks of MADE (Germain and others 2015, arXiv:1502.03509)
 
 
 def degree_masks(dim: int, hidden: int, first, last) -> tuple[Tensor, Tensor]:
@@ -25,6 +25,7 @@ def degree_masks(dim: int, hidden: int, first, last) -> tuple[Tensor, Tensor]:
 
 
 def made_masks(dim, hidden):
+    """-> first (hidden, dim) and last (dim, hidden), tensors of 0 and 1: rows hear, columns speak."""
     return degree_masks(dim, hidden, torch.ge, torch.gt)
 
 
@@ -54,7 +55,7 @@ masks.mistake(
 )
 
 
-# --- 6.2: the slope inside a bin (arXiv:1906.04032)
+# --- 6.2: the slope inside a bin (Durkan and others 2019, arXiv:1906.04032)
 
 
 def bin_slope(z, z_0, w, h, d_0, d_1, over: int = 2, rise: int = 2) -> Tensor:
@@ -65,6 +66,7 @@ def bin_slope(z, z_0, w, h, d_0, d_1, over: int = 2, rise: int = 2) -> Tensor:
 
 
 def bin_log_slope(z, z_0, w, h, d_0, d_1):
+    """z (n,) in [z_0, z_0 + w]; the rest are numbers -> log dx/dz, (n,)."""
     return bin_slope(z, z_0, w, h, d_0, d_1).log()
 
 
@@ -100,7 +102,7 @@ spline.mistake("This is the slope; its logarithm is asked for.", bin_slope)
 spline.mistake("This is the log-slope of the inverse: the sign is the opposite one.", lambda *a: -bin_log_slope(*a))
 
 
-# --- 6.3: sample from a MAF (arXiv:1705.07057)
+# --- 6.3: sample from a MAF (Papamakarios and others 2017, arXiv:1705.07057)
 
 
 def masked_net(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,6 +118,7 @@ def one_pass(z: Tensor, seen: Tensor, net) -> tuple[Tensor, Tensor]:
 
 
 def maf_forward(z, net):
+    """z (n, D) -> x (n, D), log |det ∂x/∂z| (n,)."""
     x = torch.zeros_like(z)
     for i in range(z.shape[-1]):
         shift, log_scale = net(x)
@@ -162,10 +165,11 @@ def maf_without_exp(z, net):
     return x, net(x)[1].sum(-1)
 
 
-# --- 6.4: who is fast at what
+# --- 6.4: who is fast at what, MAF or IAF (Kingma and others 2016, arXiv:1606.04934)
 
 
 def passes(family, task, dim, layers):
+    """family "maf" or "iaf", task as above -> a whole number."""
     slow = (family == "maf") != (task == "log_prob")
     return layers * dim if slow else layers
 
@@ -220,6 +224,7 @@ def conditional_with(x, c, a, b, scale_by: float = 1.0, shift_by: float = 1.0, s
 
 
 def conditional_log_prob(x, c, a, b):
+    """x (n, D), c (n,), a (D,), b (D,) -> log p(x | c), (n,)."""
     return conditional_with(x, c, a, b)
 
 

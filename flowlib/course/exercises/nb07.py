@@ -18,6 +18,7 @@ LOG_Q = torch.tensor([[0.2, -0.3], [0.0, 0.9], [-0.6, 0.4]])
 
 
 def bits_per_dim(log_p_y, dim, levels):
+    """log_p_y (n,) in nats, dim D, levels L -> bits per dimension (n,)."""
     return -(log_p_y - dim * math.log(levels)) / (dim * math.log(2.0))
 
 
@@ -63,6 +64,7 @@ bits.mistake(
 
 
 def squeeze(x):
+    """x (n, C, H, W), H and W even -> (n, 4 C, H/2, W/2)."""
     n, c, h, w = x.shape
     return x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, 4 * c, h // 2, w // 2)
 
@@ -110,6 +112,7 @@ def squeeze_quadrants(x):
 
 
 def checkerboard(height, width):
+    """-> a tensor (height, width) of 0. and 1."""
     return ((torch.arange(height)[:, None] + torch.arange(width)) % 2 == 0).float()
 
 
@@ -133,7 +136,7 @@ board.mistake(
 )
 
 
-# --- 7.4: open the box (arXiv:1605.08803)
+# --- 7.4: open the box (RealNVP: Dinh and others 2016, arXiv:1605.08803)
 
 
 def terms(y: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
@@ -143,6 +146,7 @@ def terms(y: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
 
 
 def logit_squeeze(y, alpha):
+    """y (n, D) in [0, 1] -> s (n, D) and log |det ∂s/∂y| (n,)."""
     p, slopes = terms(y, alpha)
     return torch.logit(p), y.shape[-1] * math.log(1.0 - 2.0 * alpha) - slopes.sum(-1)
 
@@ -193,6 +197,7 @@ def logit_each(y, alpha):
 
 
 def bound(log_p, log_q):
+    """log_p and log_q (k, n), draws first -> (n,)."""
     return torch.logsumexp(log_p - log_q, 0) - math.log(len(log_p))
 
 

@@ -1,4 +1,4 @@
-"""The exercises of notebook 08: Glow and transformer flows."""
+"""The exercises of notebook 08: Glow (Kingma and Dhariwal 2018, arXiv:1807.03039) and transformer flows."""
 
 import math
 
@@ -19,37 +19,39 @@ WIDE, NARROW = torch.tensor([3.0, 4.0, 3.5]), torch.tensor([1.5, 2.0])
 BROAD = torch.arange(2 * 4 * 6.0).reshape(2, 1, 4, 6)
 
 
-# --- 8.1: what a 1 × 1 convolution costs (arXiv:1807.03039)
+# --- 8.1: what a 1 × 1 convolution costs
 
 
-def conv_log_det(W, height, width):
-    return height * width * log_det_of(W)
+def conv_log_det(M, height, width):
+    """M (C, C), invertible -> log |det| of the whole layer, one number."""
+    return height * width * log_det_of(M)
 
 
 conv = Exercise("08_conv_log_det", conv_log_det, inputs=[(MIXING, 3, 5), (LEAN, 2, 2)])
 conv.mistake(
     "That is the factor of one pixel. The same matrix acts at each of H · W pixels: count all of them.",
-    lambda W, height, width: log_det_of(W),
+    lambda M, height, width: log_det_of(M),
 )
 conv.mistake(
     "The absolute value is missing: a matrix that swaps channels has a negative determinant, and the logarithm of "
     "that is nan.",
-    lambda W, height, width: height * width * torch.log(torch.linalg.det(W)),
+    lambda M, height, width: height * width * torch.log(torch.linalg.det(M)),
 )
 conv.mistake(
-    "This is the log-determinant of the way back, by M⁻¹.", lambda W, height, width: -height * width * log_det_of(W)
+    "This is the log-determinant of the way back, by M⁻¹.", lambda M, height, width: -height * width * log_det_of(M)
 )
 conv.mistake(
     "The product of the diagonal is the determinant of a triangular matrix alone. Glow keeps its M as a product of "
     "triangular factors for just that reason; this M is a whole one.",
-    lambda W, height, width: height * width * torch.log(W.diagonal().abs()).sum(),
+    lambda M, height, width: height * width * torch.log(M.diagonal().abs()).sum(),
 )
 
 
-# --- 8.2: ActNorm's first batch (arXiv:1807.03039)
+# --- 8.2: ActNorm's first batch
 
 
 def actnorm_start(x):
+    """x (n, C, H, W) -> shift (C,), log_scale (C,)."""
     return x.mean((0, 2, 3)), x.std((0, 2, 3), correction=0).log()
 
 
@@ -84,6 +86,7 @@ def angle_between(a: Tensor, b: Tensor) -> Tensor:
 
 
 def slerp(a, b, t):
+    """a and b (n, D), t a number from 0 to 1 -> (n, D)."""
     angle = angle_between(a, b)
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
@@ -125,6 +128,7 @@ arc.mistake(
 
 
 def direction(z_high, z_low, a_high, a_low):
+    """z_high (n, D), z_low (m, D), a_high (n,), a_low (m,) -> (D,)."""
     return (z_high.mean(0) - z_low.mean(0)) / (a_high.mean() - a_low.mean())
 
 
@@ -155,6 +159,7 @@ def direction_of_length_one(z_high, z_low, a_high, a_low):
 
 
 def patches(x, p):
+    """x (n, 1, H, W), H and W multiples of p -> (n, tokens, p * p)."""
     n, _, h, w = x.shape
     return x.reshape(n, h // p, p, w // p, p).transpose(2, 3).reshape(n, -1, p * p)
 
@@ -186,6 +191,7 @@ def patches_squeezed(x, p):
 
 
 def carried(patches):
+    """patches (n, tokens, size) -> what each token carries, of the same shape."""
     return torch.cat([torch.zeros_like(patches[:, :1]), patches[:, :-1]], 1)
 
 
