@@ -15,11 +15,12 @@ WHERE = {
     "Transform": "core",
     "Compose": "core",
     "Inverse": "core",
+    "Given": "core",
     "Flow": "core",
     "prove": "proof",
     "load": "models",
 }
-__all__ = ["Compose", "Flow", "Inverse", "Transform", "load", "prove"]
+__all__ = ["Compose", "Flow", "Given", "Inverse", "Transform", "load", "prove"]
 
 
 def __getattr__(name: str) -> object:

@@ -5,45 +5,21 @@ they move with the module between devices and dtypes, and are not trained.
 """
 
 import math
-from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from flowlib.core import Base
 from flowlib.support.checks import (
     VectorLike,
     check_above_zero,
     check_count,
-    check_event,
     check_numbers,
     check_positive,
     check_shape,
 )
 
 LOG_2PI = math.log(2.0 * math.pi)
-
-
-class Base(nn.Module):
-    """A density one can evaluate and sample.
-
-    Args:
-        event_shape: shape of one point, `(D,)` for vectors.
-    """
-
-    def __init__(self, event_shape: Iterable[int]):
-        super().__init__()
-        self.event_shape = torch.Size(event_shape)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """z (..., D) -> log p_Z(z) (...), in nats."""
-        raise NotImplementedError(f"{type(self).__name__} must define log_prob(z).")
-
-    def sample(self, n: int, temperature: float = 1.0) -> Tensor:
-        """n points, shape (n, D), from the density ∝ p_Z^{1/temperature²} (Kingma and Dhariwal 2018, section 6)."""
-        raise NotImplementedError(f"{type(self).__name__} must define sample(n, temperature=1.0).")
-
-    def check(self, z: Tensor) -> None:
-        check_event(type(self).__name__, z, self.event_shape)
 
 
 class DiagonalNormal(Base):
@@ -117,6 +93,10 @@ class Uniform(Base):
             raise ValueError(
                 f"Uniform: low must be below high; got low {self.low.tolist()}, high {self.high.tolist()}."
             )
+
+    @property
+    def box(self) -> tuple[Tensor, Tensor]:
+        return self.low, self.high
 
     def log_prob(self, z: Tensor) -> Tensor:
         self.check(z)

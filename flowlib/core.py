@@ -4,22 +4,42 @@ A flow turns noise into data. `forward` goes z -> x (generate), `inverse` goes x
 
     z ~ p_Z,   x = f(z),   log p_X(x) = log p_Z(f⁻¹(x)) + log |det ∂f⁻¹/∂x|
 
-`Transform` is f, `Compose` is f_K ∘ ... ∘ f_1, `Inverse` swaps the directions, `Flow` joins f to its base
-density p_Z. The formula above stands once, in `Flow.log_prob`.
+`Transform` is f, `Compose` is f_K ∘ ... ∘ f_1, `Inverse` swaps the directions, `Given` fixes a context, `Base` is p_Z,
+and `Flow` joins f to its base. The formula above stands once, in `Flow.log_prob`.
 
-Paper: Papamakarios et al. (2021), Normalizing flows for probabilistic modeling and inference, section 2.
+Paper: Papamakarios et al. (2021), Normalizing flows for probabilistic modeling and inference, section 2, arXiv
+1912.02762.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from flowlib.bases import Base
-from flowlib.support.checks import check_count, check_event
+from flowlib.support.checks import check_context, check_count, check_event
+from flowlib.support.chunks import in_chunks
 
-CHUNK = 2**18  # numbers: 8192 points of 32 dimensions or less, 334 images of 28 × 28 pixels
+
+@dataclass(frozen=True)
+class Cost:
+    """What one direction of a transform costs: in words, and about how many passes of a map that is a formula."""
+
+    words: str
+    passes: float
+
+    def __str__(self) -> str:
+        return self.words
+
+
+ONE_PASS = Cost("one pass", 1)
+ROOTS = Cost("root finding in every layer", 10)
+
+
+def steps(dim: int) -> Cost:
+    """The cost of one pass for each coordinate."""
+    return Cost(f"{dim} steps, one for each coordinate", dim)
 
 
 class Transform(nn.Module):
@@ -28,11 +48,17 @@ class Transform(nn.Module):
     Subclasses write two methods. Each returns the new point and `log_det`, the log of the absolute
     determinant of the Jacobian of *that call*; so at a pair (z, x) the two log-determinants are opposite.
 
+    A transform says what it is made of: `costs` of forward and inverse, the size `context_dim` of the context that it
+    wants (0 for none), and its `layers()` one after the other.
+
     Args:
         event_shape: shape of one point z, `(D,)` for vectors, `(C, H, W)` for images. Every dimension to its left is
             a batch dimension; there may be any number of those, also none, also of size zero.
         data_shape: shape of one point x, where it is another one (the same numbers in another arrangement).
     """
+
+    context_dim: int = 0
+    costs: tuple[Cost, Cost] = (ONE_PASS, ONE_PASS)
 
     def __init__(self, event_shape: Iterable[int], data_shape: Iterable[int] | None = None):
         super().__init__()
@@ -48,6 +74,25 @@ class Transform(nn.Module):
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x (..., D) -> z = f⁻¹(x) (..., D) and log |det ∂f⁻¹/∂x| (...)."""
         raise NotImplementedError(f"{type(self).__name__} must define inverse(x, context=None) -> (z, log_det).")
+
+    def layers(self) -> "list[Transform]":
+        """The same map as a list, the first to act on z first."""
+        return [self]
+
+    @property
+    def acts_on(self) -> torch.Size:
+        """The shape of the numbers that move: all of z, but for a layer that lets some of them wait."""
+        return self.event_shape
+
+    @property
+    def kind(self) -> str:
+        """What reports call it: the name of its class, or of the one that it wraps."""
+        return type(self).__name__
+
+    def describe(self) -> str:
+        """One line for reports."""
+        sizes = self.extra_repr()
+        return f"{type(self).__name__}({sizes})" if sizes else type(self).__name__
 
     def check_input(self, value: Tensor) -> None:
         """Raise a clear error unless `value` is a float tensor of shape (..., *event_shape)."""
@@ -71,10 +116,11 @@ class Compose(Transform):
     """f = f_K ∘ ... ∘ f_1: the first transform in the list acts first on z.
 
     log |det ∂f/∂z| = Σ_k log |det ∂f_k/∂z_{k-1}|, each taken where the point then is (the chain rule).
-    Invertible because every part is; the inverse runs the list backwards. `Compose([])` is the identity.
+    Invertible because every part is; the inverse runs the list backwards. `f[:k]` is the first k of its `layers()`.
 
     Args:
         transforms: [f_1, ..., f_K], each taking points of the shape that the one before it gives.
+        event_shape: shape of z, needed only where the list is empty: the identity on such points.
 
     >>> from flowlib.transforms import Planar, Radial
     >>> x, log_det = Compose([Planar(2), Radial(2)])(torch.zeros(5, 2))
@@ -82,7 +128,7 @@ class Compose(Transform):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
-    def __init__(self, transforms: Iterable[Transform]):
+    def __init__(self, transforms: Iterable[Transform], event_shape: Sequence[int] | None = None):
         transforms = list(transforms)
         for k, transform in enumerate(transforms):
             if not isinstance(transform, Transform):
@@ -93,11 +139,26 @@ class Compose(Transform):
                     f"{tuple(transforms[k - 1].data_shape)}, item {k} ({type(transform).__name__}) takes "
                     f"{tuple(transform.event_shape)}. Give them one shape."
                 )
-        super().__init__(*((transforms[0].event_shape, transforms[-1].data_shape) if transforms else ((),)))
-        # no transforms: the identity on vectors of every size
-        self.event_dims = transforms[0].event_dims if transforms else 1
-        self.data_dims = transforms[-1].data_dims if transforms else 1
+        if transforms:
+            super().__init__(transforms[0].event_shape, transforms[-1].data_shape)
+        elif event_shape is not None:
+            super().__init__(event_shape)
+        else:
+            raise ValueError(
+                "Compose: the list is empty; expected at least one Transform. "
+                "For the identity say on what points: Compose([], event_shape=[2])."
+            )
         self.transforms = nn.ModuleList(transforms)
+        self.context_dim = one_context("Compose", transforms)
+        self.costs = dearest(transforms)
+
+    def layers(self) -> list[Transform]:
+        return [layer for transform in self.transforms for layer in transform.layers()]
+
+    def __getitem__(self, which: slice) -> "Compose":
+        if not isinstance(which, slice):
+            raise TypeError(f"Compose: f[:k] is the first k layers of f; got f[{which!r}]. One layer: f.layers()[k].")
+        return Compose(self.layers()[which], self.event_shape)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
@@ -141,8 +202,19 @@ class Inverse(Transform):
         if not isinstance(transform, Transform):
             raise TypeError(f"Inverse expects a Transform; got {type(transform).__name__}.")
         super().__init__(transform.data_shape, transform.event_shape)
-        self.event_dims, self.data_dims = transform.data_dims, transform.event_dims
         self.transform = transform
+        self.context_dim, self.costs = transform.context_dim, transform.costs[::-1]
+
+    def layers(self) -> list[Transform]:
+        layers = self.transform.layers()
+        return [self] if layers == [self.transform] else [Inverse(layer) for layer in reversed(layers)]
+
+    @property
+    def kind(self) -> str:
+        return self.transform.kind
+
+    def describe(self) -> str:
+        return f"{type(self).__name__}({self.transform.describe()})"
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform.inverse(z, context)
@@ -152,6 +224,97 @@ class Inverse(Transform):
 
     def extra_repr(self) -> str:
         return ""
+
+
+class Given(Transform):
+    """A transform with its context fixed: a map like any other, so that proofs and pictures need no second way.
+
+    Map: x = f(z; context). Log-determinant and inverse are those of f at this context.
+
+    Args:
+        transform: f, with context_dim = C above zero.
+        context: (C,); a number where C = 1.
+
+    >>> from flowlib.models import real_nvp
+    >>> Given(real_nvp(layers=2, context_dim=1).transform, 0.5)(torch.zeros(3, 2))[0].shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(self, transform: Transform, context: Tensor | Sequence[float] | float):
+        if not isinstance(transform, Transform):
+            raise TypeError(f"Given expects a Transform first; got {type(transform).__name__}.")
+        super().__init__(transform.event_shape, transform.data_shape)
+        context = torch.as_tensor(context, dtype=torch.get_default_dtype())
+        context = context.reshape(1) if context.dim() == 0 else context
+        if context.dim() != 1:
+            raise ValueError(
+                f"Given fixes one context for all points, ({transform.context_dim},); got shape "
+                f"{tuple(context.shape)}. Several contexts go to the transform itself."
+            )
+        check_context(context, transform.context_dim)
+        self.transform, self.costs = transform, transform.costs
+        self.register_buffer("context", context, persistent=False)
+
+    def layers(self) -> list[Transform]:
+        layers = self.transform.layers()
+        if layers == [self.transform]:
+            return [self]
+        return [Given(layer, self.context) if layer.context_dim else layer for layer in layers]
+
+    @property
+    def kind(self) -> str:
+        return self.transform.kind
+
+    def describe(self) -> str:
+        return self.transform.describe()
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform(z, self.context)
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.transform.inverse(x, self.context)
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+def one_context(owner: str, transforms: Sequence[Transform]) -> int:
+    """The size of the context that these transforms share, 0 if none of them wants one."""
+    sizes = sorted({transform.context_dim for transform in transforms} - {0})
+    if len(sizes) > 1:
+        raise ValueError(f"{owner}: its parts want contexts of different sizes, {sizes}. Build them with one.")
+    return sizes[0] if sizes else 0
+
+
+def dearest(transforms: Sequence[Transform]) -> tuple[Cost, Cost]:
+    """What both directions of a chain cost: the dearest part decides."""
+    forwards, inverses = zip(*(transform.costs for transform in transforms), strict=True) if transforms else ((), ())
+    return tuple(max(costs, key=lambda cost: cost.passes, default=ONE_PASS) for costs in (forwards, inverses))
+
+
+class Base(nn.Module):
+    """A density one can evaluate and sample.
+
+    Args:
+        event_shape: shape of one point, `(D,)` for vectors.
+    """
+
+    box: tuple[Tensor, Tensor] | None = None  # the corners (low, high) of the box outside which the density is zero
+
+    def __init__(self, event_shape: Iterable[int]):
+        super().__init__()
+        self.event_shape = torch.Size(event_shape)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """z (..., D) -> log p_Z(z) (...), in nats."""
+        raise NotImplementedError(f"{type(self).__name__} must define log_prob(z).")
+
+    def sample(self, n: int, temperature: float = 1.0) -> Tensor:
+        """n points, shape (n, D), from the density ∝ p_Z^{1/temperature²} (Kingma and Dhariwal 2018, section 6)."""
+        raise NotImplementedError(f"{type(self).__name__} must define sample(n, temperature=1.0).")
+
+    def check(self, z: Tensor) -> None:
+        check_event(type(self).__name__, z, self.event_shape)
 
 
 class Flow(nn.Module):
@@ -174,25 +337,29 @@ class Flow(nn.Module):
             raise TypeError(f"Flow expects a Transform first; got {type(transform).__name__}.")
         if not isinstance(base, Base):
             raise TypeError(f"Flow expects a base density second, e.g. StandardNormal(2); got {type(base).__name__}.")
-        if transform.event_shape and transform.event_shape != base.event_shape:
+        if transform.event_shape != base.event_shape:
             raise ValueError(
                 f"Flow: the transform works on events of shape {tuple(transform.event_shape)}, the base on "
                 f"{tuple(base.event_shape)}. Give both the same shape."
             )
-        self.transform = transform
-        self.base = base
-        self.data_shape = transform.data_shape or base.event_shape
+        self.transform, self.base = transform, base
+        self.event_shape, self.data_shape = transform.event_shape, transform.data_shape
+        self.context_dim = transform.context_dim
 
+    @in_chunks("data_shape")
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """log p_X(x) = log p_Z(f⁻¹(x)) + log |det ∂f⁻¹/∂x| in nats: x (..., D) -> (...)."""
-        check_event("Flow.log_prob", x, self.data_shape)
-        z, log_det = in_chunks(self.transform.inverse, x, context, len(self.data_shape))
+        z, log_det = self.transform.inverse(x, context)
         return self.base.log_prob(z) + log_det
 
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """n points x = f(z), z ~ p_Z: shape (n, D). A temperature below 1 draws z closer to the mode."""
-        z = self.base.sample(check_count("Flow.sample", "n", n, 0), temperature)
-        return in_chunks(self.transform, z, context, len(self.base.event_shape))[0]
+        return self.generate(self.base.sample(check_count("Flow.sample", "n", n, 0), temperature), context)
+
+    @in_chunks("event_shape")
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """x = f(z): z (..., D) -> (..., D)."""
+        return self.transform(z, context)[0]
 
     def sample_with_log_prob(self, n: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """n points (n, D) and their log p_X (n,), by one pass forward: log p_X(f(z)) = log p_Z(z) − log |det ∂f/∂z|."""
@@ -204,28 +371,11 @@ class Flow(nn.Module):
         """−log₂ p_X(x) / D in bits: x (..., D) -> (...). A nat is 1 / log 2 bits."""
         return bits(self.log_prob(x, context), self.data_shape.numel())
 
+    def given(self, context: Tensor | Sequence[float] | float) -> "Flow":
+        """p(x | context) as a flow: `explore(lambda c: flow.given(c), c=Slider(0.0, -1, 1))` moves the condition."""
+        return Flow(Given(self.transform, context), self.base)
+
 
 def bits(nats: Tensor | float, dim: int) -> Tensor | float:
     """−nats / (D log 2): a log-probability of D numbers as bits for each of them."""
     return -nats / (math.log(2.0) * dim)
-
-
-def in_chunks(
-    call: Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]], points: Tensor, context: Tensor | None, dims: int
-) -> tuple[Tensor, Tensor]:
-    """call(points, context), where no gradient is wanted a CHUNK of numbers at a time: what a network makes of so many
-    vectors stays in the processor's cache, and what it makes of so many images in memory. A point counts as 32 numbers
-    at least, because a network makes that many of it. The last `dims` dimensions of `points` are one point."""
-    shape, event = points.shape[: points.dim() - dims], points.shape[points.dim() - dims :]
-    size = max(1, CHUNK // max(32, event.numel()))  # points at a time
-    if shape.numel() <= size or torch.is_grad_enabled():
-        return call(points, context)
-    parts = points.reshape(-1, *event).split(size)
-    if context is None or context.dim() == 1:
-        contexts = [context] * len(parts)
-    else:
-        contexts = context.expand(*shape, context.shape[-1]).reshape(-1, context.shape[-1]).split(size)
-    moved, log_det = zip(*map(call, parts, contexts), strict=True)
-    log_det = [term.expand(len(part)) for term, part in zip(log_det, parts, strict=True)]
-    moved = torch.cat(moved)
-    return moved.reshape(*shape, *moved.shape[1:]), torch.cat(log_det).reshape(shape)

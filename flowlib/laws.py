@@ -29,6 +29,11 @@ class Law(nn.Module):
         """x (..., d), params (..., d, n_params) -> z (..., d), log |dz/dx| (..., d)."""
         raise NotImplementedError(f"{type(self).__name__} must define inverse(x, params).")
 
+    def describe(self) -> str:
+        """One line for reports."""
+        sizes = self.extra_repr()
+        return f"{type(self).__name__}({sizes})" if sizes else type(self).__name__
+
 
 class Additive(Law):
     """Shift: volume is kept.

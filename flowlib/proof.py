@@ -1,7 +1,7 @@
 """`prove(transform)`: every claim that a transform makes, checked against autograd in front of the reader.
 
 A transform claims four things: its inverse is its inverse, its log_det is that of its Jacobian, the two directions
-have opposite log-dets, and the density it makes has mass 1. Each is checked in float64 on a copy, so neither the
+have opposite log-dets, and the density it makes has mass 1. Each is checked in float64 on a copy in eval mode, so neither the
 transform nor the random state of the caller changes.
 """
 
@@ -84,7 +84,12 @@ def prove(subject: Transform | Flow, z: Tensor | None = None) -> Proof:
     """
     if not isinstance(subject, Transform | Flow):
         raise TypeError(f"prove expects a Transform or a Flow; got {type(subject).__name__}.")
-    subject = copy.deepcopy(subject).double().requires_grad_()
+    if subject.context_dim:
+        raise ValueError(
+            f"prove: the map depends on a context of {subject.context_dim} numbers. Fix it: prove(Given(transform, "
+            "context)) or prove(flow.given(context))."
+        )
+    subject = copy.deepcopy(subject).double().requires_grad_().eval()
     if isinstance(subject, Flow):
         transform, base = subject.transform, subject.base
     else:
@@ -92,7 +97,7 @@ def prove(subject: Transform | Flow, z: Tensor | None = None) -> Proof:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if z is None:
-            shape = transform.event_shape or base.event_shape
+            shape = transform.event_shape
             n = max(2, min(POINTS, ROWS // shape.numel()))
             z = base.sample(n).reshape(n, *shape)
         check_event("prove", z, transform.event_shape)

@@ -1,19 +1,12 @@
 """`summary(flow)`: what a flow is made of, line by line, and which of its two directions is cheap."""
 
 import html
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 from torch import nn
 
-from flowlib.core import Compose, Flow, Inverse, Transform
-from flowlib.nets import MADE, CausalTransformer
-from flowlib.nets.convolutional import ConvNet, GlowNet
-from flowlib.nets.patches import PatchTransformer
-from flowlib.transforms import Autoregressive, Coupling, CouplingStack, MultiScale, Planar, PlanarStack, Sylvester
-
-ONE_PASS = "one pass"
+from flowlib.core import Flow
 
 
 @dataclass(frozen=True)
@@ -66,85 +59,43 @@ def summary(flow: Flow) -> Summary:
     """
     if not isinstance(flow, Flow):
         raise TypeError(f"summary expects a Flow; got {type(flow).__name__}.")
-    lines = [Line("p_Z", describe(flow.base), 0)]
-    first = 1
-    for parts, group in groupby(rows(flow.transform)):
-        if isinstance(parts, str):
-            lines.append(Line("+ z", parts, None))
-            continue
-        times = len(list(group))
-        number = str(first) if times == 1 else f"{first}–{first + times - 1}"
-        if len(parts) > 1:
-            lines.append(Line(number, f"{times} × {len(parts)} layers:", None))
-            number = "·"
-        lines += [Line(number, what, count * times) for what, count in parts]
-        first += times
+    lines = [Line("p_Z", f"{type(flow.base).__name__}({flow.base.extra_repr()})", 0), *layer_lines(flow)]
     lines.append(Line("all", "", parameters(flow)))
-    forward, inverse = cost(flow.transform)
+    forward, inverse = flow.transform.costs
     title = f"Flow on points of shape {tuple(flow.data_shape)}, from noise to data:"
-    return Summary(title, lines, [("sample", forward), ("log_prob", inverse)])
+    return Summary(title, lines, [("sample", str(forward)), ("log_prob", str(inverse))])
 
 
-def rows(transform: Transform) -> Iterator[tuple[tuple[str, int], ...] | str]:
-    """What each layer is and its number of parameters, or those of its parts; a text where latents come in."""
-    for layer in transform.transforms if isinstance(transform, Compose) else [transform]:
-        if isinstance(layer, MultiScale):
-            for level, size in zip(reversed(layer.levels), layer.sizes, strict=True):
-                yield f"{size} latents of scale {tuple(level.event_shape)}"
-                yield from rows(level)
-        else:
-            parts = list(layer.transforms) if isinstance(layer, Compose) else []
-            yield tuple((describe(part), parameters(part)) for part in parts or [layer])
+def layer_lines(flow: Flow) -> Iterator[Line]:
+    """One line a layer, or a run of equal ones, or of equal groups; where latents come in, a line says so."""
+    layers = flow.transform.layers()
+    lines = [(layer.describe(), parameters(layer), layer.acts_on) for layer in layers]
+    first, seen = 0, 0
+    while first < len(lines):
+        shape = lines[first][2]
+        if shape.numel() > seen and any(one[2].numel() != shape.numel() for one in lines):
+            yield Line("+ z", f"{shape.numel() - seen} latents of scale {tuple(shape)}", None)
+        seen = shape.numel()
+        size, times = longest_run(lines[first:])
+        number = str(first + 1) if size * times == 1 else f"{first + 1}–{first + size * times}"
+        if size > 1:
+            yield Line(number, f"{times} × {size} layers:", None)
+            number = "·"
+        for what, count, _ in lines[first : first + size]:
+            yield Line(number, what, count * times)
+        first += size * times
 
 
-def describe(module: nn.Module) -> str:
-    """A layer on one line: its law, its network, its sizes."""
-    name = type(module).__name__
-    if isinstance(module, Inverse):
-        return f"{name}({describe(module.transform)})"
-    if isinstance(module, Coupling):
-        return f"{name}: {describe(module.law)}, {network(module.conditioner)}, {module.partition.extra_repr()}"
-    if isinstance(module, CouplingStack):
-        first, count = module.couplings[0], len(module.couplings)
-        sizes = f"{module.partition.kind}, {first.partition.kept} and {first.partition.moved} in turns"
-        return f"{count} × Coupling: {describe(first.law)}, {network(first.conditioner)}, {sizes}"
-    if isinstance(module, Autoregressive):
-        return f"{name}: {describe(module.law)}, {network(module.conditioner)}"
-    sizes = module.extra_repr()
-    return f"{name}({sizes})" if sizes else name
-
-
-def network(net: nn.Module) -> str:
-    """A conditioner by its sizes, e.g. "MLP 1 → 64 → 64 → 2"."""
-    name = type(net).__name__
-    if isinstance(net, CausalTransformer):
-        width = net.embed.out_features
-        return f"{name} {net.dim} tokens of {width}, {len(net.blocks)} blocks → {net.dim} × {net.n_params}"
-    if isinstance(net, ConvNet | GlowNet | PatchTransformer):
-        return f"{name} {net.extra_repr()}"
-    layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
-    sizes = [str(layers[0].in_features), *(str(layer.out_features) for layer in layers)] if layers else []
-    if isinstance(net, MADE):
-        sizes[-1] = f"{net.dim} × {net.n_params}"
-    return f"{name} {' → '.join(sizes)}".strip()
-
-
-def cost(transform: Transform) -> tuple[str, str]:
-    """What forward and inverse cost: "one pass", "D steps" or "root finding"; the dearest part decides."""
-    if isinstance(transform, Inverse):
-        return tuple(reversed(cost(transform.transform)))
-    if isinstance(transform, Compose | MultiScale):
-        parts = transform.levels if isinstance(transform, MultiScale) else transform.transforms
-        return tuple(map(dearest, zip(*map(cost, parts), strict=True))) or (ONE_PASS, ONE_PASS)
-    if isinstance(transform, Autoregressive):
-        return f"{transform.event_shape[0]} steps, one for each coordinate", ONE_PASS
-    if isinstance(transform, Planar | PlanarStack | Sylvester):
-        return ONE_PASS, "root finding in every layer"
-    return ONE_PASS, ONE_PASS
-
-
-def dearest(costs: Iterable[str]) -> str:
-    return next((one for one in costs if one != ONE_PASS), ONE_PASS)
+def longest_run(items: list) -> tuple[int, int]:
+    """The shortest group at the head of the list that stands there several times in a row, and how often: (size, times)."""
+    best = 1, 1
+    for size in range(1, len(items) // 2 + 1):
+        times = 1
+        while items[times * size : (times + 1) * size] == items[:size]:
+            times += 1
+        if times > 1 and size * times > best[0] * best[1]:
+            best = size, times
+    return best
 
 
 def parameters(module: nn.Module) -> int:

@@ -56,6 +56,10 @@ class MADE(nn.Module):
         # how many units of each layer have a degree below 0, 1, ..., dim
         self.below = [[int((layer < degree).sum()) for degree in range(dim + 1)] for layer in degrees[1:]]
 
+    def extra_repr(self) -> str:
+        sizes = [self.layers[0].in_features, *(layer.out_features for layer in self.layers[:-1])]
+        return " → ".join([*map(str, sizes), f"{self.dim} × {self.n_params}"])
+
     def weight(self, k: int) -> Tensor:
         """The masked weight of layer k."""
         return self.layers[k].weight * getattr(self, f"mask_{k}")

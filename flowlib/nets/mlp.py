@@ -23,6 +23,15 @@ class MLP(nn.Sequential):
             layers += [nn.Linear(before, after), nn.ReLU()]
         last = nn.Linear(sizes[-1], check_count("MLP", "outputs", outputs))
         super().__init__(*layers, start_at_zero(last))
+        self.sizes = [*sizes, outputs]
+
+    def extra_repr(self) -> str:
+        return " → ".join(map(str, self.sizes))
+
+
+def describe(net: nn.Module) -> str:
+    """A network on one line: its class and its sizes, e.g. "MLP 1 → 64 → 64 → 2"."""
+    return f"{type(net).__name__} {net.extra_repr()}".strip()
 
 
 def with_context(x: Tensor, context: Tensor | None, context_dim: int, first: bool = False) -> Tensor:

@@ -56,6 +56,10 @@ class CausalTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = start_at_zero(nn.Linear(width, n_params))
 
+    def extra_repr(self) -> str:
+        width = self.embed.out_features
+        return f"{self.dim} tokens of {width}, {len(self.blocks)} blocks → {self.dim} × {self.n_params}"
+
     def tokens(self, x: Tensor, positions: Tensor, context: Tensor | None) -> Tensor:
         """Values x (..., T) at their positions (T, width) as tokens (..., T, width)."""
         tokens = self.embed(x.unsqueeze(-1)) + positions

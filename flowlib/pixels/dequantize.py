@@ -113,9 +113,8 @@ class VariationalDequantize(Dequantize):
                 f"VariationalDequantize: an image of shape {tuple(self.shape)} takes noise of {dim} numbers; the flow "
                 f"gives points of shape {tuple(flow.data_shape)}."
             )
-        needed = {module.context_dim for module in flow.modules() if getattr(module, "context_dim", 0)}
-        if needed != {dim}:
-            got = f"takes a context of {', '.join(map(str, sorted(needed)))}" if needed else "takes no context"
+        if flow.context_dim != dim:
+            got = f"takes a context of {flow.context_dim}" if flow.context_dim else "takes no context"
             raise ValueError(
                 f"VariationalDequantize: the flow must see the image, a context of {dim} numbers; it {got}. "
                 f"Build it with context_dim={dim}."

@@ -7,16 +7,14 @@ the images: in nats what it adds to log P(x), in bits per dimension what it adds
 """
 
 import html
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from flowlib.core import Transform, bits, in_chunks
-
-ROUNDING = 1e-5  # relative: what a container differs from the sum of its parts by, without a term of its own
+from flowlib.core import Transform, bits
+from flowlib.support.chunks import pieces
 
 
 @dataclass(frozen=True)
@@ -80,57 +78,21 @@ def signed(value: float, digits: int) -> str:
     return text if float(text) else text[1:]
 
 
-def itemise(
-    transform: Transform, x: Tensor, context: Tensor | None = None
-) -> tuple[Tensor, Tensor, list[tuple[str, int, float]]]:
-    """transform.inverse(x, context), and the share of each kind of layer in the sum of log_det over all points.
+def itemise(transform: Transform, x: Tensor, context: Tensor | None = None) -> list[tuple[str, int, float]]:
+    """The share of each kind of layer in the log_det of `transform.inverse(x)`, summed over the points.
 
     The shares, (kind, number of layers, nats), are in order from noise to data, a kind where it comes first.
-    Whatever a transform is made of, its own share is what it returned less what the transforms that it called returned;
-    so shares always add up. `Compose`, `Inverse` and other containers have none and are left out; a transform that
-    calls no other is one layer. What has `layers()`, as a `CouplingStack` or a `GlowLevel`, is taken layer by layer.
     """
-    shares: list[tuple[Transform, float]] = []
-    with heard(transform, shares):
-        z, log_det = in_chunks(transform.inverse, x, context, transform.data_dims)
-    layers: dict[str, set[int]] = {}
-    nats: dict[str, float] = {}
-    for layer, share in reversed(shares):  # they were called from data to noise
-        kind = type(layer).__name__
-        layers.setdefault(kind, set()).add(id(layer))
-        nats[kind] = nats.get(kind, 0.0) + share
-    return z, log_det, [(kind, len(layers[kind]), nats[kind]) for kind in layers]
-
-
-@contextmanager
-def heard(transform: Transform, shares: list[tuple[Transform, float]]) -> Iterator[None]:
-    """While this lasts, each call of a transform inside `transform` appends itself and its share to `shares`."""
-    parts: list[list[float]] = [[]]  # for each call that is not yet done, what the calls inside it returned
-
-    def listening(layer: Transform, call: Callable, dims: int) -> Callable:
-        def listened(value: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            parts.append([])
-            try:
-                moved, log_det = call(value, context)
-            finally:
-                inside = parts.pop()
-            total = float(log_det.detach().expand(value.shape[: value.dim() - dims]).sum(dtype=torch.float64))
-            parts[-1].append(total)
-            own = total - sum(inside)
-            if not inside or abs(own) > ROUNDING * (1.0 + abs(total) + sum(map(abs, inside))):
-                shares.append((layer, own))
-            return moved, log_det
-
-        return listened
-
-    layers = [module for module in transform.modules() if isinstance(module, Transform)]
-    try:
-        for layer in layers:  # an attribute of the object stands before the method of its class
-            run = layer.layers() if hasattr(layer, "layers") else layer
-            vars(layer)["forward"] = listening(layer, run.forward, layer.event_dims)
-            vars(layer)["inverse"] = listening(layer, run.inverse, layer.data_dims)
-        yield
-    finally:
-        for layer in layers:
-            vars(layer).pop("forward", None)
-            vars(layer).pop("inverse", None)
+    layers = transform.layers()
+    nats = [0.0] * len(layers)
+    for points, own in pieces(x, context, transform.data_shape):
+        for k in reversed(range(len(layers))):
+            layer = layers[k]
+            batch = points.shape[: points.dim() - layer.data_dims]
+            points, log_det = layer.inverse(points, own)
+            nats[k] += float(log_det.detach().expand(batch).sum(dtype=torch.float64))
+    kinds = [layer.kind for layer in layers]
+    return [
+        (kind, kinds.count(kind), sum(share for name, share in zip(kinds, nats, strict=True) if name == kind))
+        for kind in dict.fromkeys(kinds)
+    ]

@@ -158,17 +158,19 @@ class PixelFlow(nn.Module):
         check_pixels("PixelFlow", pixels, self.data_shape, self.levels)
         y, log_q = self.dequantize.draw(pixels)
         s, squeeze = self.squeeze.inverse(y)
-        z, log_det, layers = itemise(self.flow.transform, s, context)
-        base, scale = self.flow.base.log_prob(z), self.dequantize.data_scale
+        z, scale = self.flow.transform.inverse(s, context)[0], self.dequantize.data_scale
         n = log_q.numel()
         rows = [
-            Row("base log p_Z", average(base)),
-            *(Row(f"{kind} × {count}" if count > 1 else kind, nats / max(n, 1)) for kind, count, nats in layers),
+            Row("base log p_Z", average(self.flow.base.log_prob(z))),
+            *(
+                Row(f"{kind} × {count}" if count > 1 else kind, nats / max(n, 1))
+                for kind, count, nats in itemise(self.flow.transform, s, context)
+            ),
             Row(f"logit squeeze, α = {self.squeeze.alpha:g}", average(squeeze)),
             Row(f"data scale, −D log {self.levels}", scale),
             Row("dequantization, −log q(u | x)", average(-log_q)),
         ]
-        total = average(base.double() + log_det + squeeze + scale - log_q)
+        total = average(self.flow.log_prob(s, context).double() + squeeze + scale - log_q)
         return Ledger(rows, total, self.data_shape.numel(), n, self.levels)
 
 

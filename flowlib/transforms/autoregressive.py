@@ -6,8 +6,9 @@ Masked autoregressive flow (MAF), inverse autoregressive flow (IAF) and transfor
 import torch
 from torch import Tensor, nn
 
-from flowlib.core import Transform
+from flowlib.core import ONE_PASS, Transform, steps
 from flowlib.laws import Law
+from flowlib.nets.mlp import describe
 
 
 class Autoregressive(Transform):
@@ -38,7 +39,11 @@ class Autoregressive(Transform):
                 f"Autoregressive: the law {type(law).__name__} takes {law.n_params} parameters a coordinate, "
                 f"the conditioner gives {conditioner.n_params}. Build it with n_params=law.n_params."
             )
-        self.law, self.conditioner = law, conditioner
+        self.law, self.conditioner, self.context_dim = law, conditioner, conditioner.context_dim
+        self.costs = (steps(conditioner.dim), ONE_PASS)
+
+    def describe(self) -> str:
+        return f"Autoregressive: {self.law.describe()}, {describe(self.conditioner)}"
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
@@ -46,8 +51,8 @@ class Autoregressive(Transform):
             context = context.expand(*z.shape[:-1], context.shape[-1]).reshape(-1, context.shape[-1])  # (N, C)
         rows, columns, log_slopes = z.reshape(-1, z.shape[-1]), {}, []  # (N, D)
         state, x_i = self.conditioner.begin(rows, context), None
-        for step, i in enumerate(self.conditioner.order):
-            params, state = self.conditioner.step(state, step, x_i)
+        for k, i in enumerate(self.conditioner.order):
+            params, state = self.conditioner.step(state, k, x_i)
             x_i, log_slope = self.law(rows[:, i], params)
             columns[i] = x_i
             log_slopes.append(log_slope)

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from flowlib.core import Compose, Transform
+from flowlib.core import Transform
 from flowlib.laws import Law
-from flowlib.nets.mlp import with_context
+from flowlib.nets.mlp import describe, with_context
 from flowlib.support.checks import check_context, check_count
 from flowlib.transforms.partition import TwoParts
 
@@ -45,6 +45,9 @@ class Coupling(Transform):
         self.law, self.conditioner, self.partition = law, conditioner, partition
         self.context_dim = check_count("Coupling", "context_dim", context_dim, 0)
 
+    def describe(self) -> str:
+        return f"Coupling: {self.law.describe()}, {describe(self.conditioner)}, {self.partition.extra_repr()}"
+
     def params(self, kept: Tensor, context: Tensor | None) -> Tensor:
         """m(kept), (..., *moved_shape, n_params)."""
         if self.event_dims == 1:
@@ -74,7 +77,7 @@ class CouplingStack(Transform):
     Map: f = f_K ∘ ... ∘ f_1, in f_1 the second part of the partition moves, in f_2 the first, and so on.
     Log-determinant: Σ over the layers and their moved coordinates. Invertible as `Coupling` is, layer by layer.
     The point is cut once and joined once, and all log-slopes are added at the end, so a stack costs fewer operations
-    than `Compose([Coupling(...), ...])`, which `layers()` returns for pictures.
+    than a `Compose` of the Couplings that `layers()` returns.
 
     Args:
         law: how a coordinate moves.
@@ -94,7 +97,7 @@ class CouplingStack(Transform):
 
     def __init__(self, law: Law, conditioners: Iterable[nn.Module], partition: TwoParts, context_dim: int = 0):
         super().__init__(partition.shape)
-        self.law, self.partition = law, partition
+        self.law, self.partition, self.context_dim = law, partition, context_dim
         turns = [partition, partition.flipped()]
         self.couplings = nn.ModuleList(
             Coupling(law, net, turns[k % 2], context_dim) for k, net in enumerate(conditioners)
@@ -102,9 +105,8 @@ class CouplingStack(Transform):
         if not self.couplings:
             raise ValueError("CouplingStack: conditioners is empty; expected one network for each coupling.")
 
-    def layers(self) -> Compose:
-        """The same map, with the same parameters, as a Compose of Couplings."""
-        return Compose(self.couplings)
+    def layers(self) -> list[Transform]:
+        return list(self.couplings)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._run(z, context, self.couplings)

@@ -141,10 +141,11 @@ class ActNorm(Transform):
 
     Map: x = exp(log_scale) ⊙ z + shift; all pixels of an image share one scale and one shift a channel.
     Log-determinant: Σ_i log_scale_i, for images H · W times the sum over the channels. Invertible always.
-    The first batch that passes `inverse` in training mode sets shift to its mean and exp(log_scale) to its standard
-    deviation, so z has mean 0 and deviation 1 (a batch that comes through `forward` is standardised likewise). Rows
-    (of images: pixels) with nan or inf do not count; a dimension without two different values keeps scale 1; without a
-    good row, it waits. It happens once: the flag is in the state_dict.
+    The first batch of data that passes `inverse` in training mode with gradients enabled, which is how training begins,
+    sets shift to its mean and exp(log_scale) to its standard deviation, so z has mean 0 and deviation 1. Samples and
+    pictures leave it alone. Rows (of images: pixels) with nan or inf do not count; a dimension without two different
+    values keeps scale 1; without a good row, it waits. It happens once: the flag is in the state_dict, and parameters
+    that have been trained already stay as they are.
 
     Args:
         dim: D, or the shape (C, H, W) of an image.
@@ -173,27 +174,33 @@ class ActNorm(Transform):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
-        if self.training and not self.initialized:
-            self.initialize(z, to_data=True)
         return self.log_scale.exp() * z + self.shift, self.log_volume().expand(self.batch_shape(z))
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
-        if self.training and not self.initialized:
-            self.initialize(x, to_data=False)
+        if self.waits():
+            self.learn_units(x)
         return (x - self.shift) * (-self.log_scale).exp(), (-self.log_volume()).expand(self.batch_shape(x))
 
+    def waits(self) -> bool:
+        """Whether training begins now: a batch of data in training mode, with gradients, and nothing learned yet."""
+        if self.initialized or not (self.training and torch.is_grad_enabled()):
+            return False
+        return not (self.shift.any() or self.log_scale.any())
+
     @torch.no_grad()
-    def initialize(self, batch: Tensor, to_data: bool) -> None:
-        """Set shift and scale so that the other side of this batch (..., D) has mean 0 and deviation 1."""
-        rows = batch.movedim(-self.event_dims, -1).reshape(-1, len(self.shift))  # (N, D), of images (N · H · W, C)
+    def learn_units(self, data: Tensor) -> None:
+        """Set shift and scale so that z has mean 0 and deviation 1 where x is this batch (..., D)."""
+        rows = (
+            data.detach().movedim(-self.event_dims, -1).reshape(-1, len(self.shift))
+        )  # (N, D), of images (N · H · W, C)
         rows = rows[rows.isfinite().all(-1)]
         if len(rows) == 0:
             return
         mean, deviation = rows.mean(0), rows.std(0, correction=0)
         deviation = torch.where(deviation > 1e-6, deviation, 1.0)
-        self.shift.copy_((-mean / deviation if to_data else mean).view_as(self.shift))
-        self.log_scale.copy_((-deviation.log() if to_data else deviation.log()).view_as(self.shift))
+        self.shift.copy_(mean.view_as(self.shift))
+        self.log_scale.copy_(deviation.log().view_as(self.log_scale))
         self.initialized = True
 
     def get_extra_state(self) -> Tensor:

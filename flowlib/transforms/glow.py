@@ -45,7 +45,7 @@ class GlowStep(Compose):
 class GlowLevel(Compose):
     """One level of Glow, read from the data: a squeeze and K steps, z (4 C, H/2, W/2) -> x (C, H, W).
 
-    Map: the `Compose` of K `GlowStep`s and a `Squeeze`, which `layers()` returns. Log-determinant: the sum over the
+    Map: the `Compose` of K `GlowStep`s and a `Squeeze`, taken together. Log-determinant: the sum over the
     steps. Invertible because each part is.
     `inverse`, where maximum likelihood runs, takes the same map in fewer operations. What a step does before its
     coupling is one affine map of a pixel: with the ActNorm x = exp(a) ⊙ h + shift and the W of the convolution,
@@ -77,15 +77,11 @@ class GlowLevel(Compose):
             raise ValueError("GlowLevel: conditioners is empty; expected one network for each step.")
         super().__init__([*steps, squeeze])
 
-    def layers(self) -> Compose:
-        """The same map, with the same parameters, taken layer by layer in both directions."""
-        return Compose(self.transforms)
-
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_data(x)
         *steps, squeeze = self.transforms
         couplings, turned, norms = zip(*(step.transforms for step in reversed(steps)), strict=True)
-        if self.training and not all(norm.initialized for norm in norms):
+        if any(norm.waits() for norm in norms):
             return super().inverse(x, context)  # each ActNorm learns from what the steps before it make of the batch
         weights, biases, log_det = mixers([each.transform for each in turned], norms)
         pixels, log_slopes = squeeze.inverse(x)[0].movedim(-3, -1), []  # (..., H/2, W/2, 4 C)

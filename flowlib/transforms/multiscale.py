@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlib.core import Compose, Transform
+from flowlib.core import Compose, Transform, dearest, one_context
 from flowlib.support.checks import check_image
 from flowlib.transforms.partition import Channels
 from flowlib.transforms.rearrange import Squeeze
@@ -47,6 +47,7 @@ class MultiScale(Transform):
                 partitions.append(Channels(levels[k].event_shape))
                 image = partitions[k].kept_shape
         super().__init__([torch.Size(shape).numel()], shape)
+        self.context_dim, self.costs = one_context("MultiScale", levels), dearest(levels)
         self.levels, self.partitions = nn.ModuleList(levels), nn.ModuleList(partitions)
         self.coarsest = levels[-1].event_shape
         self.sizes = [self.coarsest.numel(), *(part.moved_shape.numel() for part in reversed(partitions))]
@@ -55,6 +56,12 @@ class MultiScale(Transform):
         """Which part of z belongs to which scale, coarse first: z[..., scales()[0]] is the coarsest."""
         ends = torch.tensor(self.sizes).cumsum(0).tolist()
         return [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
+
+    def layers(self) -> list[Transform]:
+        """The same map on the flat latent: each layer of a level moves the first numbers, the finer ones wait."""
+        dim = self.event_shape[0]
+        *layers, last = [layer for level in reversed(self.levels) for layer in level.layers()]
+        return [*(OnFirst(layer, dim) for layer in layers), OnFirst(last, dim, self.data_shape)]
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
@@ -77,6 +84,53 @@ class MultiScale(Transform):
                 parts.append(fine.flatten(-3))
         parts.append(x.flatten(-len(self.coarsest)))
         return torch.cat(parts[::-1], -1), log_det
+
+
+class OnFirst(Transform):
+    """A layer that moves the first numbers of a vector; the others wait for their turn.
+
+    Map: x = (f(z_1, ..., z_n), z_{n+1}, ..., z_D), the first n numbers in the shape that f takes.
+    Log-determinant and inverse are those of f.
+
+    Args:
+        transform: f, on n ≤ D numbers of any shape.
+        dim: D.
+        data_shape: of x, where it is an image of D numbers at last.
+
+    >>> from flowlib.transforms import Sigmoid
+    >>> OnFirst(Sigmoid(1), 2)(torch.zeros(2))[0]
+    tensor([0.5000, 0.0000])
+    """
+
+    def __init__(self, transform: Transform, dim: int, data_shape: Iterable[int] | None = None):
+        super().__init__([dim], data_shape)
+        self.transform, self.n = transform, transform.event_shape.numel()
+        self.context_dim, self.costs = transform.context_dim, transform.costs
+
+    @property
+    def acts_on(self) -> torch.Size:
+        return self.transform.event_shape
+
+    @property
+    def kind(self) -> str:
+        return self.transform.kind
+
+    def describe(self) -> str:
+        return self.transform.describe()
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        first, rest = z[..., : self.n], z[..., self.n :]
+        first, log_det = self.transform(first.unflatten(-1, self.transform.event_shape), context)
+        x = torch.cat([first.flatten(-self.transform.data_dims), rest], -1)
+        return x.reshape(*z.shape[:-1], *self.data_shape), log_det
+
+    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_data(x)
+        x = x.flatten(-self.data_dims)
+        first, rest = x[..., : self.n], x[..., self.n :]
+        first, log_det = self.transform.inverse(first.unflatten(-1, self.transform.data_shape), context)
+        return torch.cat([first.flatten(-self.transform.event_dims), rest], -1), log_det
 
 
 def to_pixels(k: int, level: Transform, image: torch.Size) -> Transform:

@@ -65,7 +65,8 @@ class TwoParts(nn.Module):
         return told.unflatten(-dims, (self.moved, n_params)).movedim(-dims, -1)
 
     def extra_repr(self) -> str:
-        return f"{self.kind}, keeps {self.kept}, moves {self.moved}"
+        flipped = ", flipped" if self.flip else ""
+        return f"{self.kind}{flipped}, keeps {self.kept}, moves {self.moved}"
 
 
 class Partition(TwoParts):

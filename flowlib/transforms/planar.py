@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
 
-from flowlib.core import Compose, Transform
+from flowlib.core import ONE_PASS, ROOTS, Transform
 from flowlib.support.checks import VectorLike, check_count, check_shape
 from flowlib.support.roots import monotone_root
 
@@ -56,6 +56,8 @@ class Planar(Transform):
     >>> round(log_det.item(), 4)  # log(1 + 2)
     1.0986
     """
+
+    costs = (ONE_PASS, ROOTS)
 
     def __init__(
         self,
@@ -137,6 +139,8 @@ class PlanarStack(Transform):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
+    costs = (ONE_PASS, ROOTS)
+
     def __init__(self, dim: int, length: int):
         super().__init__([check_count("PlanarStack", "dim", dim)])
         self.length = check_count("PlanarStack", "length", length)
@@ -144,9 +148,10 @@ class PlanarStack(Transform):
         self.w = nn.Parameter(torch.randn(length, dim))
         self.b = nn.Parameter(torch.randn(length))
 
-    def layers(self) -> Compose:
-        """The same map as a Compose of Planar flows with copies of the parameters."""
-        return Compose([Planar(self.event_shape[0], u, w, b) for u, w, b in zip(self.u, self.w, self.b, strict=True)])
+    def layers(self) -> list[Transform]:
+        """The same map as Planar flows with copies of the parameters."""
+        rows = zip(self.u, self.w, self.b, strict=True)
+        return [Planar(self.event_shape[0], u, w, b).to(u) for u, w, b in rows]
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)

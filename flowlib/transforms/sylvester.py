@@ -6,7 +6,7 @@ van den Berg et al. (2018), Sylvester normalizing flows for variational inferenc
 import torch
 from torch import Tensor, nn
 
-from flowlib.core import Transform
+from flowlib.core import ONE_PASS, ROOTS, Transform
 from flowlib.support.checks import check_count
 from flowlib.transforms.planar import admissible, ridge_root
 
@@ -31,6 +31,8 @@ class Sylvester(Transform):
     >>> x.shape, log_det.shape
     (torch.Size([5, 3]), torch.Size([5]))
     """
+
+    costs = (ONE_PASS, ROOTS)
 
     def __init__(self, dim: int, ridges: int):
         super().__init__([check_count("Sylvester", "dim", dim)])
