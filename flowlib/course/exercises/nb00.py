@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from flowlib.bases import Base, StandardNormal
-from flowlib.core import Transform
+from flowlib.bases import StandardNormal
+from flowlib.core import Base, Transform
 from flowlib.course.exercises.exercise import Exercise
 from flowlib.course.exercises.shared import normal_log_prob
 from flowlib.transforms import Planar, Radial
