@@ -11,9 +11,9 @@ from flowlib.viz.chapters.mosaics import image_panel, image_path, mosaic, redraw
 from flowlib.viz.engine.paint import BAND, banded
 
 RECIPES = {
-    "glow": lambda: glow((1, 8, 8), levels=2, steps=2, width=4),
-    "one level": lambda: glow((1, 8, 8), levels=1, steps=2, width=4),
-    "three levels": lambda: glow((1, 8, 8), levels=3, steps=1, width=4),
+    "glow": lambda: glow((1, 8, 8), scales=2, steps=2, width=4),
+    "one level": lambda: glow((1, 8, 8), scales=1, steps=2, width=4),
+    "three levels": lambda: glow((1, 8, 8), scales=3, steps=1, width=4),
     "real_nvp": lambda: real_nvp_image((1, 8, 8), width=4, blocks=1),
     "nice": lambda: nice_image((1, 8, 8), width=4, blocks=1),
 }
