@@ -103,10 +103,11 @@ def run_evaluate(told: argparse.Namespace) -> int:
     model = load(told.checkpoint, choose_device(told.device))
     card = model.card
     for name in ("images", "draws"):
-        check_count("evaluate", name, getattr(told, name) or 1)
+        if getattr(told, name) is not None:
+            check_count("evaluate", name, getattr(told, name))
     check_choice(told.checkpoint, "data", card.get("data"), tuple(DATA))
     known = Score(**card["test"]) if card.get("test") else None
-    draws = told.draws or (known.draws if known else 1)
+    draws = told.draws if told.draws is not None else known.draws if known else 1
     split = getattr(DATA[card["data"]](), told.part)
     result = score(model, split, card["classes"], draws, told.images, told.seed)
     print(f"{told.part}: {result}")

@@ -55,7 +55,7 @@ def score(
     processes: Processes = ALONE,
 ) -> Score:  # fmt: skip
     """The bits per dimension of a model in eval mode, on the first `images` of a split, all if not given."""
-    count = min(images or len(split), len(split))
+    count = len(split) if images is None else min(images, len(split))
     device, rows = next(model.parameters()).device, max(1, ROWS // draws)
     sums = torch.zeros(4, dtype=torch.float64, device=device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

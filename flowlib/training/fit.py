@@ -23,6 +23,7 @@ from flowlib.training.batches import (
     mean_in_chunks,
     score_of_truth,
     shuffled,
+    units_of,
 )
 from flowlib.training.history import History
 from flowlib.training.inputs import (
@@ -34,7 +35,7 @@ from flowlib.training.inputs import (
     check_fraction,
     check_numbers,
 )
-from flowlib.training.loop import descend
+from flowlib.training.loop import descend, learn_units
 
 
 def fit(
@@ -59,7 +60,7 @@ def fit(
 
     Args:
         flow: what is trained, in place.
-        data: points (n, D), of which a part is held out; or a sampler such as `toy.two_moons()`: every batch is fresh.
+        data: points (n, D), images (n, C, H, W), of which a part is held out; or a sampler such as `toy.two_moons()`: every batch is fresh.
         steps, batch, lr: how many steps, points in each, and the length of the first.
         context: conditions (one-hot labels, say), one row for each row of data, (n, C), for context_dim = C.
         entropy: of the data, in nats, if known: the floor of the loss. A sampler brings its own.
@@ -85,11 +86,13 @@ def fit(
         order = torch.randperm(len(rows), generator=generator).to(rows.device)
         test, train = order[:test_size], order[test_size:]
         test_x, test_context = rows[test], None if told is None else told[test]
-        batches = shuffled(rows[train], None if told is None else told[train], batch, generator)
+        train_x, train_context = rows[train], None if told is None else told[train]
+        batches = shuffled(train_x, train_context, batch, generator)
         truth = None
     else:
         test_x, test_context = fresh(data, HELD_OUT, HELD_OUT_SEED, flow), check_context(context, flow, 0)
         batches = fresh_batches(data, batch, flow, generator)
+        train_x, train_context = fresh(data, units_of(flow), HELD_OUT_SEED - 1, flow), None
         entropy = getattr(data, "entropy", None) if entropy is None else entropy
         truth = score_of_truth(data, test_x)
     log_prob = torch.compile(flow.log_prob) if compile else flow.log_prob
@@ -114,6 +117,8 @@ def fit(
         return f"Likely cause: the steps are too long; try lr={lr / 10:g} (it was {lr:g}) or a smaller clip."
 
     with seeded(seed, flow):
+        n = units_of(flow)
+        learn_units(flow, train_x[:n], None if train_context is None else train_context[:n])
         return descend(
             flow, loss_at, evaluate, explain, name="fit", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
             floor=entropy if truth is None else truth,

@@ -17,7 +17,7 @@ def check_flow(owner: str, flow: Flow, context_given: bool) -> None:
         raise TypeError(f"{owner} expects a Flow first, e.g. real_nvp(dim=2); got {type(flow).__name__}.")
     if not any(parameter.requires_grad for parameter in flow.parameters()):
         raise ValueError(f"{owner}: the flow has no trainable parameters.")
-    needed = context_dim(flow)
+    needed = flow.context_dim
     if needed and not context_given:
         what = "labels or conditions, one row for each row of data" if owner == "fit" else "only fit can give it one"
         raise ValueError(f"{owner}: the flow needs a context of {needed} numbers a point ({what}); got none.")
@@ -27,7 +27,7 @@ def check_flow(owner: str, flow: Flow, context_given: bool) -> None:
 
 def check_data(data: Tensor, flow: Flow) -> Tensor:
     """The data in the dtype and on the device of the flow; an error that names what is wrong with it."""
-    shape = tuple(flow.base.event_shape)
+    shape = tuple(flow.data_shape)
     expected = f"fit: data must have shape (n, {', '.join(map(str, shape))}), the points of the flow"
     if not isinstance(data, Tensor):
         kind = type(data).__name__
@@ -44,12 +44,13 @@ def check_data(data: Tensor, flow: Flow) -> Tensor:
         bad = (~good).nonzero().flatten()
         raise ValueError(
             f"fit: {len(bad)} of {len(data)} rows of data hold nan or inf, the first is row {int(bad[0])}. "
-            "Leave them out: data[data.isfinite().all(-1)]."
+            "Leave them out: data[data.flatten(1).isfinite().all(-1)]."
         )
-    constant = (data == data[:1]).all(0).flatten().nonzero().flatten().tolist()
+    constant = (data == data[:1]).all(0).nonzero().tolist()
     if constant:
+        where = f"column {constant[0][0]}" if len(shape) == 1 else f"the number at {tuple(constant[0])}"
         raise ValueError(
-            f"fit: column {constant[0]} of data has the same value in every row: its density is infinite. Leave it out."
+            f"fit: {where} of data has the same value in every row: its density is infinite. Leave it out, or add noise."
         )
     like = next(flow.parameters())
     return data.to(device=like.device, dtype=like.dtype)
@@ -59,7 +60,7 @@ def check_context(context: Tensor | None, flow: Flow, rows: int) -> Tensor | Non
     """The context in the dtype and on the device of the flow, one row for each row of data."""
     if context is None:
         return None
-    needed = context_dim(flow)
+    needed = flow.context_dim
     expected = f"fit: context must be a tensor of shape ({rows}, {needed}), one row for each row of data"
     if not isinstance(context, Tensor):
         raise TypeError(f"{expected}; got {type(context).__name__}. Convert with torch.as_tensor first.")
@@ -114,8 +115,3 @@ def check_floor(entropy: float | None) -> float | None:
     if isinstance(entropy, bool) or not isinstance(entropy, int | float) or not math.isfinite(entropy):
         raise ValueError(f"fit: entropy must be a finite number of nats; got {entropy!r}.")
     return float(entropy)
-
-
-def context_dim(flow: Flow) -> int:
-    """The size of the context that the layers of a flow expect, 0 for none."""
-    return max((getattr(module, "context_dim", 0) for module in flow.modules()), default=0)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowlib.core import Flow
 from flowlib.training.history import History
@@ -84,6 +84,13 @@ def descend(
         if bar is not None:
             bar.close()
     return keeper.history
+
+
+def learn_units(model: nn.Module, *first: Tensor | None) -> None:
+    """Let layers such as `ActNorm`, whose units are those of the data, see the first rows, before any step."""
+    model.train()
+    with torch.enable_grad():
+        model.log_prob(*first)
 
 
 class NotFinite(Exception):

@@ -2,25 +2,18 @@
 
 Whatever they round to, the flow is invertible and its log-determinant is right; the laws, the base and all sums stay in
 float32. An evaluation does not round at all.
+
+Paper: Micikevicius et al. (2018), Mixed precision training, arXiv 1710.03740; Kalamkar et al. (2019), A study of
+bfloat16 for deep learning training, arXiv 1905.12322.
 """
 
-from collections.abc import Callable
+from torch import nn
 
-import torch
-from torch import Tensor, nn
+from flowlib.transforms import Autoregressive, Coupling
 
 
 def networks_in_bfloat16(model: nn.Module) -> None:
-    """From now on the networks of all couplings compute in bfloat16 while they train."""
-    for network in [module.conditioner for module in model.modules() if hasattr(module, "conditioner")]:
-        network.forward = in_bfloat16(network, network.forward)
-
-
-def in_bfloat16(network: nn.Module, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def call(x: Tensor, *context: Tensor) -> Tensor:
-        if not network.training:
-            return forward(x, *context)
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return forward(x, *context).to(x.dtype)
-
-    return call
+    """From now on the networks of all couplings and autoregressive layers compute in bfloat16 while they train."""
+    for module in model.modules():
+        if isinstance(module, Autoregressive | Coupling):
+            module.half = True

@@ -27,7 +27,7 @@ from flowlib.models.checkpoint import fill, write
 from flowlib.models.pretrained import DATA, all_arguments, build
 from flowlib.pixels.pixel_flow import PixelFlow
 from flowlib.training.evaluation import Score, one_hot_labels, picture, samples, score
-from flowlib.training.loop import REPORT, progress_bar
+from flowlib.training.loop import REPORT, learn_units, progress_bar
 from flowlib.training.precision import networks_in_bfloat16
 from flowlib.training.processes import ALONE, Processes
 from flowlib.training.run_files import kept_tensors, restore_run, save_model, save_run
@@ -104,13 +104,12 @@ class Trainer:
             warnings.filterwarnings("ignore", "Grad strides do not match")  # of a 1 × 1 kernel there are several
             self.objective = DistributedDataParallel(self.objective)
 
-    @torch.no_grad()
     def begin(self) -> None:
         """What learns its units from data looks at the first images, the same in every process."""
         torch.manual_seed(mixed(self.settings.seed, UNITS))
-        Objective(self.model)(*self.batch(torch.arange(min(START, len(self.images)))), slice(None))
+        learn_units(self.model, *self.batch(torch.arange(min(START, len(self.images)))))
         for name, value in self.parameters.items():
-            self.averaged[name].copy_(value)
+            self.averaged[name].copy_(value.detach())
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """These images and their context."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowlib.core import ONE_PASS, Transform, steps
 from flowlib.laws import Law
-from flowlib.nets.mlp import describe
+from flowlib.nets.mlp import ask, describe
 
 
 class Autoregressive(Transform):
@@ -31,6 +31,8 @@ class Autoregressive(Transform):
     >>> x.shape, log_det.shape
     (torch.Size([5, 3]), torch.Size([5]))
     """
+
+    half = False  # m computes in bfloat16 while it trains (`training.precision`)
 
     def __init__(self, law: Law, conditioner: nn.Module):
         super().__init__([conditioner.dim])
@@ -61,5 +63,5 @@ class Autoregressive(Transform):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
-        z, log_slopes = self.law.inverse(x, self.conditioner(x, context))
+        z, log_slopes = self.law.inverse(x, ask(self.conditioner, x, context, half=self.half))
         return z, log_slopes.sum(-1)

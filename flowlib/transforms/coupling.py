@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from flowlib.core import Transform
 from flowlib.laws import Law
-from flowlib.nets.mlp import describe, with_context
+from flowlib.nets.mlp import ask, describe, with_context
 from flowlib.support.checks import check_context, check_count
 from flowlib.transforms.partition import TwoParts
 
@@ -38,6 +38,8 @@ class Coupling(Transform):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
+    half = False  # m computes in bfloat16 while it trains (`training.precision`)
+
     def __init__(self, law: Law, conditioner: nn.Module, partition: TwoParts, context_dim: int = 0):
         super().__init__(partition.shape)
         self.law, self.conditioner, self.partition = law, conditioner, partition
@@ -49,12 +51,12 @@ class Coupling(Transform):
     def params(self, kept: Tensor, context: Tensor | None) -> Tensor:
         """m(kept), (..., *moved_shape, n_params)."""
         if self.event_dims == 1:
-            told = self.conditioner(with_context(kept, context, self.context_dim))
+            params = ask(self.conditioner, with_context(kept, context, self.context_dim), half=self.half)
         elif check_context(context, self.context_dim) is None:
-            told = self.conditioner(kept)
+            params = ask(self.conditioner, kept, half=self.half)
         else:
-            told = self.conditioner(kept, context)
-        return self.partition.params(told, self.law.n_params)
+            params = ask(self.conditioner, kept, context, half=self.half)
+        return self.partition.params(params, self.law.n_params)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)

@@ -1,5 +1,8 @@
 """Networks in bfloat16: they propose in eight bits, and the flow itself is right to single precision."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -25,3 +28,23 @@ def test_log_dets_are_right_to_single_precision_though_networks_run_in_half(reci
     assert log_det.dtype == torch.float32
     assert log_det.item() == pytest.approx(torch.linalg.slogdet(jacobian).logabsdet.item(), abs=1e-4)
     assert (log_det - transform.eval().inverse(x)[1]).abs() > 1e-3  # they did round
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda flow: pickle.loads(pickle.dumps(flow))])
+@pytest.mark.parametrize("recipe", [real_nvp, maf])
+def test_a_copy_answers_with_its_own_weights(recipe, again):
+    torch.manual_seed(0)
+    flow = recipe(dim=4, layers=2, hidden=[16])
+    names = list(flow.state_dict())
+    networks_in_bfloat16(flow)
+    copied, x = again(flow), torch.randn(50, 4)
+    assert list(flow.state_dict()) == list(copied.state_dict()) == names
+    assert copied.log_prob(x).equal(flow.log_prob(x))
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    plain = recipe(dim=4, layers=2, hidden=[16])
+    plain.load_state_dict(copied.state_dict())
+    assert 0 < (copied.log_prob(x) - plain.log_prob(x)).abs().max()  # it rounds, too
+    assert copied.eval().log_prob(x).equal(plain.eval().log_prob(x))
+    assert "forward" not in {name for module in copied.modules() for name in vars(module)}
