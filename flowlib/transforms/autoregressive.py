@@ -32,7 +32,7 @@ class Autoregressive(Transform):
     (torch.Size([5, 3]), torch.Size([5]))
     """
 
-    half = False  # m computes in bfloat16 while it trains (`training.precision`)
+    mixed_precision = False  # True: m computes in bfloat16 while it trains (`training.precision`)
 
     def __init__(self, law: Law, conditioner: nn.Module):
         super().__init__([conditioner.dim])
@@ -63,5 +63,5 @@ class Autoregressive(Transform):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
-        z, log_slopes = self.law.inverse(x, ask(self.conditioner, x, context, half=self.half))
+        z, log_slopes = self.law.inverse(x, ask(self.conditioner, x, context, mixed=self.mixed_precision))
         return z, log_slopes.sum(-1)

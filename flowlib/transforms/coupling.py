@@ -38,7 +38,7 @@ class Coupling(Transform):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
-    half = False  # m computes in bfloat16 while it trains (`training.precision`)
+    mixed_precision = False  # True: m computes in bfloat16 while it trains (`training.precision`)
 
     def __init__(self, law: Law, conditioner: nn.Module, partition: TwoParts, context_dim: int = 0):
         super().__init__(partition.shape)
@@ -51,11 +51,11 @@ class Coupling(Transform):
     def params(self, kept: Tensor, context: Tensor | None) -> Tensor:
         """m(kept), (..., *moved_shape, n_params)."""
         if self.event_dims == 1:
-            params = ask(self.conditioner, with_context(kept, context, self.context_dim), half=self.half)
+            params = ask(self.conditioner, with_context(kept, context, self.context_dim), mixed=self.mixed_precision)
         elif check_context(context, self.context_dim) is None:
-            params = ask(self.conditioner, kept, half=self.half)
+            params = ask(self.conditioner, kept, mixed=self.mixed_precision)
         else:
-            params = ask(self.conditioner, kept, context, half=self.half)
+            params = ask(self.conditioner, kept, context, mixed=self.mixed_precision)
         return self.partition.params(params, self.law.n_params)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
