@@ -14,7 +14,7 @@ from flowlib.bases import StandardNormal
 from flowlib.laws import Affine, RationalQuadratic
 from flowlib.models.images import glow
 from flowlib.nets import MADE, MLP
-from flowlib.transforms import Autoregressive, Coupling, CouplingStack, Partition, PlanarStack
+from flowlib.transforms import Autoregressive, Coupling, Partition, Planar, stacked
 
 HIDDEN = [64, 64]
 PEERS = [name for name in ("zuko", "nflows", "normflows") if importlib.util.find_spec(name)]
@@ -29,13 +29,15 @@ class Peer(nn.Module):
 
 
 def flowlib_real_nvp() -> Flow:
-    return Flow(CouplingStack(Affine(), [MLP(1, 2, HIDDEN) for _ in range(8)], Partition(2)), StandardNormal(2))
+    law = Affine()
+    layers = [Coupling(law, MLP(1, 2, HIDDEN), Partition(2, flip=k % 2 == 1)) for k in range(8)]
+    return Flow(stacked(layers), StandardNormal(2))
 
 
 def flowlib_nsf() -> Flow:
     law = RationalQuadratic(8, 5.0)
-    networks = [MLP(1, law.n_params, HIDDEN) for _ in range(4)]
-    return Flow(Inverse(CouplingStack(law, networks, Partition(2))), StandardNormal(2))
+    layers = [Coupling(law, MLP(1, law.n_params, HIDDEN), Partition(2, flip=k % 2 == 1)) for k in range(4)]
+    return Flow(Inverse(stacked(layers)), StandardNormal(2))
 
 
 def flowlib_maf() -> Flow:
@@ -44,7 +46,7 @@ def flowlib_maf() -> Flow:
 
 
 def flowlib_planar() -> Flow:
-    return Flow(PlanarStack(2, 16), StandardNormal(2))
+    return Flow(stacked([Planar(2) for _ in range(16)]), StandardNormal(2))
 
 
 def flowlib_glow() -> Flow:

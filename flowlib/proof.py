@@ -1,8 +1,8 @@
 """`prove(transform)`: every claim that a transform makes, checked against autograd in front of the reader.
 
 A transform claims four things: its inverse is its inverse, its log_det is that of its Jacobian, the two directions
-have opposite log-dets, and the density it makes has mass 1. Each is checked in float64 on a copy in eval mode, so neither the
-transform nor the random state of the caller changes.
+have opposite log-dets, and the density it makes has mass 1. Each is checked in float64 on a copy in eval mode, so
+neither the transform nor the random state of the caller changes.
 """
 
 import copy

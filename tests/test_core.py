@@ -90,7 +90,7 @@ def test_linear_flow_is_the_gaussian_with_covariance_a_at() -> None:
 
 
 def test_bits_are_nats_over_log_two_and_dimensions() -> None:
-    flow, x = Flow(Compose([]), StandardNormal(3)), torch.randn(5, 3)
+    flow, x = Flow(Compose([], [3]), StandardNormal(3)), torch.randn(5, 3)
     assert torch.allclose(flow.bits_per_dim(x), -flow.log_prob(x) / math.log(2) / 3)
 
 
@@ -133,6 +133,6 @@ def test_bases_keep_nan_and_give_zero_density_outside() -> None:
 
 def test_temperature_scales_the_spread_of_normal_samples() -> None:
     torch.manual_seed(0)
-    flow = Flow(Compose([]), DiagonalNormal([5.0], [2.0]))
+    flow = Flow(Compose([], [1]), DiagonalNormal([5.0], [2.0]))
     assert flow.sample(20_000, temperature=0.5).std().item() == pytest.approx(1.0, abs=0.02)
     assert flow.sample(0).shape == (0, 1)

@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
-from flowlib import core
 from flowlib.laws import Affine, RationalQuadratic
 from flowlib.models import maf
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.nets.patches import PatchTransformer
-from flowlib.transforms import ActNorm, Autoregressive, Coupling, CouplingStack, Partition, Planar, PlanarStack
+from flowlib.support import chunks
+from flowlib.transforms import ActNorm, Autoregressive, Coupling, Partition
 
 DOUBLE = torch.float64
 
@@ -169,26 +169,6 @@ def test_actnorm_waits_in_eval_mode() -> None:
     assert not layer.initialized
 
 
-def test_a_planar_stack_is_its_layers(double) -> None:
-    torch.manual_seed(0)
-    stack, z = PlanarStack(3, length=4), torch.randn(20, 3)
-    for a, b in zip(stack(z), stack.layers()(z), strict=True):
-        assert torch.allclose(a, b)
-    assert all(isinstance(layer, Planar) for layer in stack.layers().transforms)
-
-
-@pytest.mark.parametrize("dim", [2, 5])
-def test_a_coupling_stack_is_its_layers(dim: int, double) -> None:
-    torch.manual_seed(0)
-    sizes = Partition(dim, "alternate").sizes
-    nets = [MLP(sizes[k % 2] + 1, sizes[1 - k % 2] * 2) for k in range(5)]
-    stack = moved(CouplingStack(Affine(), nets, Partition(dim, "alternate"), context_dim=1))
-    z, context = torch.randn(20, dim), torch.randn(20, 1)
-    for a, b in zip(stack(z, context), stack.layers()(z, context), strict=True):
-        assert torch.allclose(a, b)
-    assert all(isinstance(layer, Coupling) for layer in stack.layers().transforms)
-
-
 @pytest.mark.parametrize("context", [None, torch.randn(3), torch.randn(4, 50, 3)], ids=["none", "one", "each"])
 def test_a_large_evaluation_in_chunks_is_the_same(context, monkeypatch) -> None:
     torch.manual_seed(0)
@@ -196,7 +176,7 @@ def test_a_large_evaluation_in_chunks_is_the_same(context, monkeypatch) -> None:
     x = torch.randn(4, 50, 3)
     flow.log_prob(x, context)  # ActNorm has seen its batch
     whole = flow.log_prob(x, context)
-    monkeypatch.setattr(core, "CHUNK", 17 * 32)
+    monkeypatch.setattr(chunks, "CHUNK", 17 * 32)
     with torch.no_grad():
         assert torch.allclose(flow.log_prob(x, context), whole, atol=1e-5)
         torch.manual_seed(1)
@@ -208,7 +188,6 @@ def test_a_large_evaluation_in_chunks_is_the_same(context, monkeypatch) -> None:
 BAD = [
     (lambda: Partition(1), "Partition: dim must be a whole number, 2 or more; got 1"),
     (lambda: Partition(4, "thirds"), "Partition: kind must be one of 'halves', 'alternate'; got 'thirds'"),
-    (lambda: CouplingStack(Affine(), [], Partition(2)), "CouplingStack: conditioners is empty"),
     (lambda: Affine(bound=0), "Affine: bound must be a finite number greater than 0; got 0"),
     (lambda: RationalQuadratic(0), "RationalQuadratic: bins must be a whole number, 1 or more; got 0"),
     (lambda: RationalQuadratic(2000), "RationalQuadratic: bins must be below 1000; got 2000"),
@@ -216,7 +195,6 @@ BAD = [
     (lambda: MADE(0, 2), "MADE: dim must be a whole number, 1 or more; got 0"),
     (lambda: CausalTransformer(3, 2, width=10, heads=4), "width must be a multiple of heads = 4; got 10"),
     (lambda: Autoregressive(Affine(), MADE(3, 5)), "Affine takes 2 parameters a coordinate, the conditioner gives 5"),
-    (lambda: PlanarStack(2, 0), "PlanarStack: length must be a whole number, 1 or more; got 0"),
     (lambda: ActNorm(0), "ActNorm: dim must be a whole number, 1 or more; got 0"),
 ]  # fmt: skip
 

@@ -49,7 +49,7 @@ def test_each_fault_is_named(fault: str) -> None:
         Planar(2, [2.0, 0.0], [1.0, 0.5], 0.3),
         Radial(2, [0.0, 0.0], 1.0, -0.7),
         Linear(4),
-        Compose([]),
+        Compose([], [2]),
         Flow(Planar(2, [1.0, 0.0], [1.0, 0.0], 0.0), Uniform([-1.0, -1.0], [1.0, 1.0])),
         Flow(Logit(1), Uniform([0.0], [1.0])),
     ],

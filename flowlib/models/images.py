@@ -10,7 +10,7 @@ them images without bounds: `Dequantize` and `Logit` are what pixels need before
 sees a context, e.g. the class as a one-hot vector, and the flow is p(x | class).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -25,12 +25,13 @@ from flowlib.transforms import (
     Autoregressive,
     Channels,
     Checkerboard,
-    CouplingStack,
+    Coupling,
     ElementwiseAffine,
-    GlowLevel,
+    GlowStep,
     MultiScale,
     Patches,
     Squeeze,
+    stacked,
 )
 from flowlib.transforms.partition import TwoParts
 
@@ -86,22 +87,20 @@ def coupling_image(
 ) -> MultiScale:
     """The levels of RealNVP with any law."""
 
-    def stack(partition: TwoParts, length: int) -> CouplingStack:
-        turns = [partition, partition.flipped()]
-        nets = [
-            ConvNet(turns[i % 2].kept, turns[i % 2].moved * law.n_params, width, blocks, context_dim)
-            for i in range(length)
-        ]
-        return CouplingStack(law, nets, partition, context_dim)
+    def in_turns(partition: TwoParts, length: int) -> Iterator[Coupling]:
+        for _ in range(length):
+            net = ConvNet(partition.kept, partition.moved * law.n_params, width, blocks, context_dim)
+            yield Coupling(law, net, partition, context_dim)
+            partition = partition.flipped()
 
     check_count(owner, "couplings", couplings)
     parts: list[Transform] = []
     for image in images(owner, shape, levels)[:-1]:
         squeeze = Squeeze(image)
-        channels = stack(Channels(squeeze.event_shape), couplings)
-        parts.append(Compose([channels, squeeze, stack(Checkerboard(image), couplings)]))
-    last = stack(Checkerboard(images(owner, shape, levels)[-1]), couplings + 1)
-    return MultiScale(shape, [*parts, last])
+        on_channels = in_turns(Channels(squeeze.event_shape), couplings)
+        parts.append(stacked([*on_channels, squeeze, *in_turns(Checkerboard(image), couplings)]))
+    last = in_turns(Checkerboard(images(owner, shape, levels)[-1]), couplings + 1)
+    return MultiScale(shape, [*parts, stacked(last)])
 
 
 def glow(
@@ -128,9 +127,10 @@ def glow(
     check_count("glow", "steps", steps)
     law, parts = Affine(), []
     for image in images("glow", shape, levels):
-        partition = Channels(Squeeze(image).event_shape)
-        nets = (GlowNet(partition.kept, partition.moved * law.n_params, width, context_dim) for _ in range(steps))
-        parts.append(GlowLevel(image, law, nets, context_dim))
+        squeeze = Squeeze(image)
+        channels = Channels(squeeze.event_shape)
+        nets = [GlowNet(channels.kept, channels.moved * law.n_params, width, context_dim) for _ in range(steps)]
+        parts.append(stacked([*(GlowStep(channels.shape, law, net, context_dim) for net in nets), squeeze]))
     return Flow(MultiScale(shape, parts), base or StandardNormal(torch.Size(shape).numel()))
 
 

@@ -51,9 +51,9 @@ def summary(flow: Flow) -> Summary:
     >>> from flowlib.models.vectors import planar_flow
     >>> summary(planar_flow(layers=4))
     Flow on points of shape (2,), from noise to data:
-      p_Z  StandardNormal(dim=2)          0
-      1    PlanarStack(dim=2, length=4)  20
-      all                                20
+      p_Z  StandardNormal(dim=2)   0
+      1–4  Planar(dim=2)          20
+      all                         20
       sample: one pass
       log_prob: root finding in every layer
     """
@@ -87,7 +87,7 @@ def layer_lines(flow: Flow) -> Iterator[Line]:
 
 
 def longest_run(items: list) -> tuple[int, int]:
-    """The shortest group at the head of the list that stands there several times in a row, and how often: (size, times)."""
+    """The group at the head of the list that fills most of it by standing there again: its size, how often."""
     best = 1, 1
     for size in range(1, len(items) // 2 + 1):
         times = 1

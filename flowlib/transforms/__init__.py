@@ -1,15 +1,16 @@
 """The flow families, one a file, in the order of the course."""
 
 from flowlib.transforms.autoregressive import Autoregressive
-from flowlib.transforms.coupling import Coupling, CouplingStack
+from flowlib.transforms.coupling import Coupling
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
-from flowlib.transforms.glow import GlowLevel, GlowStep
+from flowlib.transforms.glow import GlowStep
 from flowlib.transforms.linear import Conv1x1, Linear, Permutation, Rotation
 from flowlib.transforms.multiscale import MultiScale
 from flowlib.transforms.partition import Channels, Checkerboard, Partition
-from flowlib.transforms.planar import Planar, PlanarStack, admissible
+from flowlib.transforms.planar import Planar, admissible
 from flowlib.transforms.radial import Radial
 from flowlib.transforms.rearrange import Flatten, Patches, Squeeze, Unflatten
+from flowlib.transforms.stacks import stacked
 from flowlib.transforms.sylvester import Sylvester
 
 __all__ = [
@@ -19,10 +20,8 @@ __all__ = [
     "Checkerboard",
     "Conv1x1",
     "Coupling",
-    "CouplingStack",
     "ElementwiseAffine",
     "Flatten",
-    "GlowLevel",
     "GlowStep",
     "LeakyReLU",
     "Linear",
@@ -32,7 +31,6 @@ __all__ = [
     "Patches",
     "Permutation",
     "Planar",
-    "PlanarStack",
     "Radial",
     "Rotation",
     "Sigmoid",
@@ -40,4 +38,5 @@ __all__ = [
     "Sylvester",
     "Unflatten",
     "admissible",
+    "stacked",
 ]

@@ -4,9 +4,6 @@ NICE, RealNVP and neural spline flows are this one class with three laws; vector
 other partitions and other networks.
 """
 
-from collections.abc import Iterable
-
-import torch
 from torch import Tensor, nn
 
 from flowlib.core import Transform
@@ -32,6 +29,7 @@ class Coupling(Transform):
 
     Paper: Dinh et al. (2015), NICE, section 3; Dinh et al. (2017), RealNVP, section 3.
 
+    >>> import torch
     >>> from flowlib.laws import Affine
     >>> from flowlib.nets import MLP
     >>> from flowlib.transforms import Partition
@@ -69,59 +67,3 @@ class Coupling(Transform):
         kept, moved = self.partition.split(x)
         moved, log_slopes = self.law.inverse(moved, self.params(kept, context))
         return self.partition.join(kept, moved), log_slopes.sum(self.axes)
-
-
-class CouplingStack(Transform):
-    """K couplings, one after the other, whose two parts take turns: what stays in one moves in the next.
-
-    Map: f = f_K ∘ ... ∘ f_1, in f_1 the second part of the partition moves, in f_2 the first, and so on.
-    Log-determinant: Σ over the layers and their moved coordinates. Invertible as `Coupling` is, layer by layer.
-    The point is cut once and joined once, and all log-slopes are added at the end, so a stack costs fewer operations
-    than a `Compose` of the Couplings that `layers()` returns.
-
-    Args:
-        law: how a coordinate moves.
-        conditioners: m_1, ..., m_K, each as a Coupling of its turn takes it.
-        partition: the two parts.
-        context_dim: size of the context that each m sees.
-
-    Paper: Dinh et al. (2017), RealNVP, figure 4.
-
-    >>> from flowlib.laws import Affine
-    >>> from flowlib.nets import MLP
-    >>> from flowlib.transforms import Partition
-    >>> x, log_det = CouplingStack(Affine(), [MLP(1, 2) for _ in range(8)], Partition(2))(torch.zeros(5, 2))
-    >>> x.shape, log_det.shape
-    (torch.Size([5, 2]), torch.Size([5]))
-    """
-
-    def __init__(self, law: Law, conditioners: Iterable[nn.Module], partition: TwoParts, context_dim: int = 0):
-        super().__init__(partition.shape)
-        self.law, self.partition, self.context_dim = law, partition, context_dim
-        turns = [partition, partition.flipped()]
-        self.couplings = nn.ModuleList(
-            Coupling(law, net, turns[k % 2], context_dim) for k, net in enumerate(conditioners)
-        )
-        if not self.couplings:
-            raise ValueError("CouplingStack: conditioners is empty; expected one network for each coupling.")
-
-    def layers(self) -> list[Transform]:
-        return list(self.couplings)
-
-    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self._run(z, context, self.couplings)
-
-    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self._run(x, context, reversed(self.couplings), inverse=True)
-
-    def _run(
-        self, value: Tensor, context: Tensor | None, couplings: Iterable[Coupling], inverse: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        self.check_input(value)
-        couplings, law, log_slopes = list(couplings), self.law.inverse if inverse else self.law, []
-        moved, kept = couplings[0].partition.split(value)  # they change places at once
-        for coupling in couplings:
-            kept, moved = moved, kept
-            moved, log_slope = law(moved, coupling.params(kept, context))
-            log_slopes.append(log_slope)
-        return couplings[-1].partition.join(kept, moved), torch.cat(log_slopes, self.axes[0]).sum(self.axes)

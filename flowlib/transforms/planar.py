@@ -84,18 +84,25 @@ class Planar(Transform):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
-        u, product = self._push()
-        h = torch.tanh(z @ self.w + self.b)  # (...)
-        x = z + u * h.unsqueeze(-1)  # (..., D)
-        return x, (1.0 + product * (1.0 - h.square())).abs().log()
+        return push(z, *self._push(), self.w, self.b)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
-        u, product = self._push()
-        s = ridge_root(x @ self.w + self.b, product, self.constrain)  # w·z + b, (...)
-        h = torch.tanh(s)
-        z = x - u * h.unsqueeze(-1)  # (..., D)
-        return z, -(1.0 + product * (1.0 - h.square())).abs().log()
+        return pull(x, *self._push(), self.w, self.b, self.constrain)
+
+
+def push(z: Tensor, u: Tensor, product: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """x = z + û tanh(w·z + b) and log |1 + w·û h'|: û, w (D,), w·û and b (), z (..., D) -> (..., D), (...)."""
+    h = torch.tanh((z * w).sum(-1) + b)  # (...)
+    return z + u * h.unsqueeze(-1), (1.0 + product * (1.0 - h.square())).abs().log()
+
+
+def pull(
+    x: Tensor, u: Tensor, product: Tensor, w: Tensor, b: Tensor, constrained: bool = True
+) -> tuple[Tensor, Tensor]:
+    """The z with push(z) = x, and −log |1 + w·û h'|: x (..., D) -> (..., D), (...)."""
+    h = torch.tanh(ridge_root((x * w).sum(-1) + b, product, constrained))  # (...)
+    return x - u * h.unsqueeze(-1), -(1.0 + product * (1.0 - h.square())).abs().log()
 
 
 def ridge_root(y: Tensor, product: Tensor, constrained: bool) -> Tensor:
@@ -118,75 +125,3 @@ def ridge_root(y: Tensor, product: Tensor, constrained: bool) -> Tensor:
         return s + product * h, 1.0 + product * (1.0 - h.square())
 
     return monotone_root(ridge, y, y - size, y + size, start)
-
-
-class PlanarStack(Transform):
-    """K planar flows, one after the other, their parameters side by side: the planar flow of length K of the paper.
-
-    Map: f = f_K ∘ ... ∘ f_1 with the planar f_k of parameters u_k, w_k, b_k. Log-determinant: Σ_k as for `Planar`.
-    Invertible as `Planar` is, layer by layer. All û_k and all log-determinants are computed together, so a long stack
-    costs far fewer and larger operations than `Compose([Planar(dim), ...])`, which `layers()` returns for pictures.
-    torch.compile gets the plain sum over the layers instead: it fuses elementwise steps, not matrix products.
-
-    Args:
-        dim: D.
-        length: K.
-
-    Paper: Rezende and Mohamed (2015), equations 7 and 21.
-
-    >>> x, log_det = PlanarStack(2, length=8)(torch.zeros(5, 2))
-    >>> x.shape, log_det.shape
-    (torch.Size([5, 2]), torch.Size([5]))
-    """
-
-    costs = (ONE_PASS, ROOTS)
-
-    def __init__(self, dim: int, length: int):
-        super().__init__([check_count("PlanarStack", "dim", dim)])
-        self.length = check_count("PlanarStack", "length", length)
-        self.u = nn.Parameter(torch.randn(length, dim))
-        self.w = nn.Parameter(torch.randn(length, dim))
-        self.b = nn.Parameter(torch.randn(length))
-
-    def layers(self) -> list[Transform]:
-        """The same map as Planar flows with copies of the parameters."""
-        rows = zip(self.u, self.w, self.b, strict=True)
-        return [Planar(self.event_shape[0], u, w, b).to(u) for u, w, b in rows]
-
-    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        self.check_input(z)
-        u, product = admissible_push(self.u, self.w)  # (K, D), (K,)
-        if torch.compiler.is_compiling():
-            return self._one_by_one(z, u, product)
-        x, ridges = z.reshape(-1, z.shape[-1]), []  # (N, D)
-        for u_k, w_k, b_k in zip(u.unbind(), self.w.unbind(), self.b.unbind(), strict=True):
-            ridges.append(torch.tanh(torch.addmv(b_k.expand(len(x)), x, w_k)))  # (N,)
-            x = torch.addmm(x, ridges[-1].unsqueeze(-1), u_k.unsqueeze(0))
-        return x.reshape(z.shape), self._log_det(product, torch.stack(ridges, -1)).reshape(z.shape[:-1])
-
-    def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        self.check_input(x)
-        u, product = admissible_push(self.u, self.w)  # (K, D), (K,)
-        z, ridges = x.reshape(-1, x.shape[-1]), []  # (N, D)
-        for u_k, w_k, b_k, product_k in reversed(list(zip(u, self.w, self.b, product, strict=True))):
-            s = ridge_root(torch.addmv(b_k.expand(len(z)), z, w_k), product_k, constrained=True)  # (N,)
-            ridges.insert(0, torch.tanh(s))
-            z = z - ridges[0].unsqueeze(-1) * u_k
-        return z.reshape(x.shape), -self._log_det(product, torch.stack(ridges, -1)).reshape(x.shape[:-1])
-
-    def _one_by_one(self, x: Tensor, u: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward` as the formula reads, layer by layer."""
-        log_det = x.new_zeros(x.shape[:-1])
-        for u_k, w_k, b_k, product_k in zip(u, self.w, self.b, product, strict=True):
-            h = torch.tanh((x * w_k).sum(-1) + b_k)  # (...)
-            x = x + u_k * h.unsqueeze(-1)
-            log_det = log_det + (1.0 + product_k * (1.0 - h.square())).log()
-        return x, log_det
-
-    @staticmethod
-    def _log_det(product: Tensor, h: Tensor) -> Tensor:
-        """Σ_k log(1 + w_k·û_k (1 − h_k²)): product (K,), h (N, K) -> (N,)."""
-        return (1.0 + product * (1.0 - h.square())).log().sum(-1)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.event_shape[0]}, length={self.length}"

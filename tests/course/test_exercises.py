@@ -78,8 +78,16 @@ SQUARES = Exercise(
     name="squares",
     answer=lambda x: x.square().sum(-1),
     inputs=[(torch.tensor([[1.0, 2.0], [3.0, 4.0]]),)],
-    mistakes=[("You summed over the batch.", lambda x: x.square().sum())],
 )
+SQUARES.mistake("You summed over the batch.", lambda x: x.square().sum())
+
+
+@SQUARES.mistake("You did not square.")
+def plain_sum(x: torch.Tensor) -> torch.Tensor:
+    return x.sum(-1)
+
+
+SQUARES.mistake("Only the first mistake that agrees is named.", plain_sum)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +95,7 @@ SQUARES = Exercise(
     [
         (lambda x: (x * x).sum(-1), True, "Right, on all 1 inputs"),
         (lambda x: (x * x).sum(), False, "You summed over the batch."),
+        (plain_sum, False, "You did not square."),
         (lambda x: x, False, "returned shape (2, 2); expected shape (2,)"),
         (lambda x: x.square().sum(-1) + 1, False, "Not yet. For [[1.0, 2.0], [3.0, 4.0]] it gives [6.0, 26.0]"),
         (lambda x: "five", False, "returned a str; expected shape (2,)"),

@@ -4,10 +4,11 @@
 import pytest
 import torch
 
-from flowlib import Compose, Flow, core, models, prove
+from flowlib import Compose, Flow, models, prove
 from flowlib.bases import StandardNormal
 from flowlib.models import summary
 from flowlib.models.images import scales
+from flowlib.support import chunks
 from flowlib.transforms import ActNorm
 
 SMALL = {
@@ -103,7 +104,7 @@ def test_one_scale_can_be_drawn_anew(name: str) -> None:
 
 def test_a_flow_without_scales_says_so() -> None:
     with pytest.raises(ValueError, match="no MultiScale"):
-        scales(Flow(Compose([]), StandardNormal(2)))
+        scales(Flow(Compose([], [2]), StandardNormal(2)))
 
 
 def test_a_glow_learns() -> None:
@@ -122,7 +123,7 @@ def test_a_glow_learns() -> None:
 def test_images_are_evaluated_in_chunks_of_numbers(monkeypatch) -> None:
     flow, x = build("glow", move=0.05).eval(), torch.randn(7, 1, 8, 8, dtype=torch.float64)
     whole, sizes = flow.log_prob(x), []
-    monkeypatch.setattr(core, "CHUNK", 3 * 64)
+    monkeypatch.setattr(chunks, "CHUNK", 3 * 64)
     flow.transform.register_forward_pre_hook(lambda _, arguments: sizes.append(len(arguments[0])))
     with torch.no_grad():
         assert torch.allclose(flow.log_prob(x), whole)
@@ -131,8 +132,8 @@ def test_images_are_evaluated_in_chunks_of_numbers(monkeypatch) -> None:
 
 def test_summary_of_a_glow() -> None:
     text = repr(summary(build("glow", levels=2))).splitlines()
-    labels = [line[2:6].strip() for line in text[1:-2]]
-    assert labels == ["p_Z", "+ z", "1–2", "·", "·", "·", "3", "+ z", "4–5", "·", "·", "·", "6", "all"]
+    labels = [line[2:7].strip() for line in text[1:-2]]
+    assert labels == ["p_Z", "+ z", "1–6", "·", "·", "·", "7", "+ z", "8–13", "·", "·", "·", "14", "all"]
     assert text[0] == "Flow on points of shape (1, 8, 8), from noise to data:"
     assert "32 latents of scale (8, 2, 2)" in text[2] and "2 × 3 layers" in text[3]
     assert "GlowNet 4 → 4 → 4 → 8, channels, keeps 4, moves 4" in text[4]

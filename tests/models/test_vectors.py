@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from flowlib import Flow, models
+from flowlib import Flow, Inverse, models
 from flowlib.bases import DiagonalNormal, Uniform
 from flowlib.models import summary
 from flowlib.transforms import ActNorm
@@ -69,8 +69,8 @@ def test_one_dimension(name: str) -> None:
 @pytest.mark.parametrize("name", PUSHES)
 def test_fast_chooses_the_direction(name: str) -> None:
     flow = build(name, fast="density")
-    layers = [flow.transform] if name == "planar_flow" else flow.transform.transforms
-    assert [type(layer).__name__ for layer in layers] == ["Inverse"] * len(layers)
+    assert all(isinstance(layer, Inverse) for layer in flow.transform.layers())
+    assert flow.transform.costs == build(name).transform.costs[::-1]
     with pytest.raises(ValueError, match="fast must be one of 'sampling', 'density'; got 'both'"):
         build(name, fast="both")
 
@@ -85,12 +85,14 @@ def test_wrong_sizes(name: str, argument: str, value: float, dim: float) -> None
 
 
 def test_summary() -> None:
-    assert repr(summary(build("real_nvp", layers=3))).splitlines() == [
+    assert repr(summary(build("real_nvp", layers=4))).splitlines() == [
         "Flow on points of shape (2,), from noise to data:",
-        "  p_Z  StandardNormal(dim=2)                                                             0",
-        "  1    3 × Coupling: Affine(bound=3), MLP 1 → 16 → 16 → 2, halves, 1 and 1 in turns  1,014",
-        "  2    ActNorm(dim=2)                                                                    4",
-        "  all                                                                                1,018",
+        "  p_Z  StandardNormal(dim=2)                                                                  0",
+        "  1–4  2 × 2 layers:",
+        "  ·    Coupling: Affine(bound=3), MLP 1 → 16 → 16 → 2, halves, keeps 1, moves 1             676",
+        "  ·    Coupling: Affine(bound=3), MLP 1 → 16 → 16 → 2, halves, flipped, keeps 1, moves 1    676",
+        "  5    ActNorm(dim=2)                                                                         4",
+        "  all                                                                                     1,356",
         "  sample: one pass",
         "  log_prob: one pass",
     ]

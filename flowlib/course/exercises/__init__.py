@@ -3,8 +3,8 @@
     from flowlib.course.exercises import check
     check("03_planar_log_det", my_function)      # right, or the name of the mistake
 
-Each notebook's exercises stand in a module of its number. A wrong answer that many people give is kept beside the
-right one, so that the check can say what went wrong instead of "no".
+Each notebook's exercises stand in a module of its number, each as one block: its title on the page, the right answer,
+the inputs to try, and the wrong answers that many people give, each under the sentence that says what went wrong.
 """
 
 from collections.abc import Callable

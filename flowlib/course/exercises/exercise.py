@@ -1,5 +1,6 @@
 """One exercise: a question whose checker knows the right answer and the classic wrong ones by name."""
 
+import functools
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,19 +29,30 @@ class Verdict:
 class Exercise:
     """A function for the learner to write, and how to judge it.
 
+        area = Exercise("02_log_abs_det", log_abs_det, inputs=[(J,)])
+        area.mistake("That is |det J|; the question asks for its log.", lambda J: det(J).abs())
+
     Args:
         name: what `check` calls it; it starts with the notebook's number, e.g. "03_planar_log_det".
         answer: the right function.
         inputs: argument tuples to try it on, small enough to print.
-        mistakes: (what to tell, the function that makes this mistake) for each classic wrong answer.
         tolerance: how far from the answer still counts as right, absolute and relative.
+        mistakes: (its sentence, the function that makes it) for each classic wrong answer; `mistake` adds one. The
+            first that agrees with an attempt is named.
     """
 
     name: str
     answer: Callable
     inputs: Sequence[tuple]
-    mistakes: Sequence[tuple[str, Callable]]
-    tolerance: float = field(default=1e-4)
+    tolerance: float = 1e-4
+    mistakes: list[tuple[str, Callable]] = field(default_factory=list)
+
+    def mistake(self, sentence: str, wrong: Callable | None = None) -> Callable:
+        """Name a classic wrong answer by its sentence; without `wrong`, as a decorator above the wrong function."""
+        if wrong is None:
+            return functools.partial(self.mistake, sentence)
+        self.mistakes.append((sentence, wrong))
+        return wrong
 
     def check(self, attempt: Callable) -> Verdict:
         """Judge the learner's function on every input."""
@@ -65,10 +77,10 @@ class Exercise:
         return Verdict(False, self.named_mistake(attempt) or self.difference(*wrong_at))
 
     def named_mistake(self, attempt: Callable) -> str | None:
-        """The message of the classic mistake that agrees with the attempt on every input, if there is one."""
-        for message, mistake in self.mistakes:
-            if all(self.agrees(attempt(*copies(a)), mistake(*copies(a))) for a in self.inputs):
-                return message
+        """The sentence of the first classic mistake that agrees with the attempt on every input, if there is one."""
+        for sentence, wrong in self.mistakes:
+            if all(self.agrees(attempt(*copies(a)), wrong(*copies(a))) for a in self.inputs):
+                return sentence
         return None
 
     def difference(self, arguments: tuple, value: Any) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
+from flowlib.course.exercises.shared import SUMMED_LOG_PROB, normal_log_prob
 
 Z3 = torch.tensor([[0.4, -1.0, 0.7], [-0.3, 0.8, 1.2]])  # (2, 3)
 Z4 = torch.tensor([[1.0, 0.5, -0.8, 0.3], [-1.5, 0.2, 0.9, -0.4], [0.1, -0.6, 1.1, 0.7]])  # (3, 4)
@@ -13,7 +14,7 @@ C = torch.tensor([0.5, -1.0])
 A, B = torch.tensor([0.6, -0.2, 0.3]), torch.tensor([1.0, 0.4, -0.7])
 
 
-# --- 6.1: the masks of MADE
+# --- 6.1: the masks of MADE (Germain and others 2015, arXiv:1502.03509)
 
 
 def degree_masks(dim: int, hidden: int, first, last) -> tuple[Tensor, Tensor]:
@@ -24,10 +25,37 @@ def degree_masks(dim: int, hidden: int, first, last) -> tuple[Tensor, Tensor]:
 
 
 def made_masks(dim, hidden):
+    """-> first (hidden, dim) and last (dim, hidden), tensors of 0 and 1: rows hear, columns speak."""
     return degree_masks(dim, hidden, torch.ge, torch.gt)
 
 
-# --- 6.2: the slope of a spline inside a bin
+masks = Exercise("06_made_masks", made_masks, inputs=[(3, 4), (4, 6), (5, 4)])
+masks.mistake(
+    "You used ≤ in the last layer, where < is needed: parameter i may hear units of degree i − 1 at most. Now x_i "
+    "sees itself, the diagonal of the Jacobian is no longer the law's slope, and log_det lies.",
+    lambda dim, hidden: degree_masks(dim, hidden, torch.ge, torch.ge),
+)
+masks.mistake(
+    "You used < in the first layer as well. It is safe, but too strict: strict twice means that x_i hears only up to "
+    "x_{i−2}, and x_2 hears nothing.",
+    lambda dim, hidden: degree_masks(dim, hidden, torch.gt, torch.gt),
+)
+masks.mistake(
+    "Equality is allowed in the last layer instead of the first, or the hidden degrees start at 0 (it is the same). "
+    "Either way x_D never hears of x_{D−1}.",
+    lambda dim, hidden: degree_masks(dim, hidden, torch.gt, torch.ge),
+)
+masks.mistake(
+    "The arrows point the wrong way: in your masks the parameters of x_i hear the coordinates after it.",
+    lambda dim, hidden: degree_masks(dim, hidden, torch.le, torch.lt),
+)
+masks.mistake(
+    "Each mask is transposed: a weight has a row for each unit that hears, a column for each that speaks.",
+    lambda dim, hidden: tuple(mask.T for mask in made_masks(dim, hidden)),
+)
+
+
+# --- 6.2: the slope inside a bin (Durkan and others 2019, arXiv:1906.04032)
 
 
 def bin_slope(z, z_0, w, h, d_0, d_1, over: int = 2, rise: int = 2) -> Tensor:
@@ -38,18 +66,43 @@ def bin_slope(z, z_0, w, h, d_0, d_1, over: int = 2, rise: int = 2) -> Tensor:
 
 
 def bin_log_slope(z, z_0, w, h, d_0, d_1):
+    """z (n,) in [z_0, z_0 + w]; the rest are numbers -> log dx/dz, (n,)."""
     return bin_slope(z, z_0, w, h, d_0, d_1).log()
 
 
-def slopes_joined_by_a_line(z, z_0, w, h, d_0, d_1):
-    return (d_0 + (d_1 - d_0) * (z - z_0) / w).log()
+spline = Exercise(
+    "06_bin_log_slope",
+    bin_log_slope,
+    inputs=[
+        (torch.tensor([0.0, 0.3, 0.7, 1.0]), 0.0, 1.0, 2.0, 0.5, 3.0),
+        (torch.tensor([-1.5, -1.0, -0.6]), -1.6, 1.5, 0.6, 1.2, 0.3),
+        (torch.tensor([2.2, 2.5]), 2.0, 0.8, 1.7, 2.0, 0.9),
+    ],
+)
+spline.mistake(
+    "This is the slope with respect to ξ. Seen from z it is divided by w once more: ξ = (z − z₀) / w.",
+    lambda z, z_0, w, h, d_0, d_1: bin_log_slope(z, z_0, w, h, d_0, d_1) + math.log(w),
+)
+spline.mistake("The denominator is squared (the quotient rule); yours is not.", lambda *a: bin_slope(*a, over=1).log())
+spline.mistake("The factor s² in front is missing: the slope at ξ = 0 is d₀.", lambda *a: bin_slope(*a, rise=0).log())
+spline.mistake("The factor in front is s², not s: the slope at ξ = 0 is d₀.", lambda *a: bin_slope(*a, rise=1).log())
+spline.mistake(
+    "d₀ and d₁ changed places: at the left end, ξ = 0, the slope is d₀.",
+    lambda z, z_0, w, h, d_0, d_1: bin_log_slope(z, z_0, w, h, d_1, d_0),
+)
+spline.mistake(
+    "You joined the two end slopes by a straight line. The ends agree, but this curve does not rise by h.",
+    lambda z, z_0, w, h, d_0, d_1: (d_0 + (d_1 - d_0) * (z - z_0) / w).log(),
+)
+spline.mistake(
+    "log(h / w) is the mean slope of the bin. The slope changes inside it.",
+    lambda z, z_0, w, h, d_0, d_1: torch.full_like(z, math.log(h / w)),
+)
+spline.mistake("This is the slope; its logarithm is asked for.", bin_slope)
+spline.mistake("This is the log-slope of the inverse: the sign is the opposite one.", lambda *a: -bin_log_slope(*a))
 
 
-def mean_slope(z, z_0, w, h, d_0, d_1):
-    return torch.full_like(z, math.log(h / w))
-
-
-# --- 6.3: sampling from an affine MAF
+# --- 6.3: sample from a MAF (Papamakarios and others 2017, arXiv:1705.07057)
 
 
 def masked_net(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,7 +111,14 @@ def masked_net(x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sin(before) + 0.5, 0.6 * torch.tanh(before + 0.3)
 
 
+def one_pass(z: Tensor, seen: Tensor, net) -> tuple[Tensor, Tensor]:
+    """The affine law with parameters from what the network has seen."""
+    shift, log_scale = net(seen)
+    return z * log_scale.exp() + shift, log_scale.sum(-1)
+
+
 def maf_forward(z, net):
+    """z (n, D) -> x (n, D), log |det ∂x/∂z| (n,)."""
     x = torch.zeros_like(z)
     for i in range(z.shape[-1]):
         shift, log_scale = net(x)
@@ -66,27 +126,37 @@ def maf_forward(z, net):
     return x, net(x)[1].sum(-1)
 
 
-def one_pass(z: Tensor, seen: Tensor, net) -> tuple[Tensor, Tensor]:
-    """The affine law with parameters from what the network has seen."""
-    shift, log_scale = net(seen)
-    return z * log_scale.exp() + shift, log_scale.sum(-1)
+maf = Exercise("06_maf_forward", maf_forward, inputs=[(Z3, masked_net), (Z4, masked_net)])
+maf.mistake(
+    "One pass with the network looking at z: that is an inverse autoregressive flow, another model. In a MAF the "
+    "network looks at x, which has to be made one coordinate after the other.",
+    lambda z, net: one_pass(z, z, net),
+)
+maf.mistake(
+    "One pass with nothing filled in: x_1 is right, but x_2 never heard of it.",
+    lambda z, net: one_pass(z, torch.zeros_like(z), net),
+)
 
 
+@maf.mistake("This is the inverse, from data to noise: (x − shift) / scale, in one pass.")
 def maf_inverse(z, net):
     shift, log_scale = net(z)
     return (z - shift) * (-log_scale).exp(), -log_scale.sum(-1)
 
 
+@maf.mistake("x is right. Your log_det is that of the inverse: forwards it is the sum of log_scale.")
 def maf_inverse_log_det(z, net):
     x, log_det = maf_forward(z, net)
     return x, -log_det
 
 
+@maf.mistake("You summed the log_det over the batch: it is one number for each point, shape (n,).")
 def maf_summed(z, net):
     x, log_det = maf_forward(z, net)
     return x, log_det.sum()
 
 
+@maf.mistake("log_scale is a logarithm: the stretch is its exponential.")
 def maf_without_exp(z, net):
     x = torch.zeros_like(z)
     for i in range(z.shape[-1]):
@@ -95,199 +165,105 @@ def maf_without_exp(z, net):
     return x, net(x)[1].sum(-1)
 
 
-# --- 6.4: who is fast at what
+# --- 6.4: who is fast at what, MAF or IAF (Kingma and others 2016, arXiv:1606.04934)
 
 
 def passes(family, task, dim, layers):
+    """family "maf" or "iaf", task as above -> a whole number."""
     slow = (family == "maf") != (task == "log_prob")
     return layers * dim if slow else layers
 
 
-def passes_swapped(family, task, dim, layers):
-    return passes("iaf" if family == "maf" else "maf", task, dim, layers)
+cost = Exercise(
+    "06_passes",
+    passes,
+    inputs=[
+        (family, task, dim, layers)
+        for family in ("maf", "iaf")
+        for task in ("sample", "log_prob", "sample_with_log_prob")
+        for dim, layers in ((8, 5), (3, 2))
+    ],
+)
+cost.mistake(
+    "MAF and IAF changed places. MAF's network looks at data: data are given when a density is asked for, so that "
+    "takes one pass a layer. IAF's network looks at noise, which is given when we sample.",
+    lambda family, task, dim, layers: passes("iaf" if family == "maf" else "maf", task, dim, layers),
+)
+cost.mistake(
+    "You counted one layer; the flow has several, each with its own network.",
+    lambda family, task, dim, layers: passes(family, task, dim, layers) // layers,
+)
 
 
+@cost.mistake(
+    "You inverted the flow to get the density of its own sample. It is not needed: forward returns the log_det on the "
+    "way, for both families."
+)
 def passes_inverting_own_samples(family, task, dim, layers):
     if task == "sample_with_log_prob":
         return layers * dim + layers
     return passes(family, task, dim, layers)
 
 
-# --- 6.5: a density that depends on a condition
+cost.mistake(
+    "The layers follow each other, so their steps add up: D + D + ..., not D · D · ...",
+    lambda family, task, dim, layers: (
+        passes(family, task, dim, 1) ** layers if passes(family, task, dim, 1) > 1 else layers
+    ),
+)
 
 
-def normal(z: Tensor) -> Tensor:
-    """log N(z; 0, I): z (n, D) -> (n,)."""
-    return -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2.0 * math.pi)
+# --- 6.5: a conditional density
 
 
-def given(x, c, a, b, scale_by: float = 1.0, shift_by: float = 1.0, sign: float = -1.0) -> Tensor:
+def conditional_with(x, c, a, b, scale_by: float = 1.0, shift_by: float = 1.0, sign: float = -1.0) -> Tensor:
     """log-density of x = z exp(scale_by c a) + shift_by c b, with `sign` before the log-determinant."""
     log_scale = scale_by * c[:, None] * a  # (n, D)
     z = (x - shift_by * c[:, None] * b) * (-log_scale).exp()
-    return normal(z) + sign * log_scale.sum(-1)
+    return normal_log_prob(z) + sign * log_scale.sum(-1)
 
 
 def conditional_log_prob(x, c, a, b):
-    return given(x, c, a, b)
+    """x (n, D), c (n,), a (D,), b (D,) -> log p(x | c), (n,)."""
+    return conditional_with(x, c, a, b)
 
 
+conditional = Exercise(
+    "06_conditional_log_prob", conditional_log_prob, inputs=[(Z3, C, A, B), (Z3 + 0.5, 2.0 * C, B, A)]
+)
+conditional.mistake(
+    "You forgot the context: this is log p_Z(x), the same for every c.", lambda x, c, a, b: normal_log_prob(x)
+)
+conditional.mistake(
+    "The context is forgotten in the stretch: it enters exp(c a) as well as c b.",
+    lambda x, c, a, b: conditional_with(x, c, a, b, scale_by=0.0),
+)
+conditional.mistake(
+    "The context is forgotten in the shift: it enters c b as well as exp(c a).",
+    lambda x, c, a, b: conditional_with(x, c, a, b, shift_by=0.0),
+)
+conditional.mistake(
+    "The context is forgotten in the log-determinant: the stretch of point n is exp(c_n a).",
+    lambda x, c, a, b: conditional_with(x, c, a, b, sign=0.0) - a.sum(),
+)
+conditional.mistake(
+    "One condition served the whole batch. Each point has its own: row n of x goes with c_n.",
+    lambda x, c, a, b: conditional_with(x, c[:1].expand_as(c), a, b),
+)
+conditional.mistake(
+    "The sign of the log-determinant is wrong: where the map stretches, the density gets thinner.",
+    lambda x, c, a, b: conditional_with(x, c, a, b, sign=1.0),
+)
+conditional.mistake("The log-determinant is missing.", lambda x, c, a, b: conditional_with(x, c, a, b, sign=0.0))
+
+
+@conditional.mistake("The brackets: z = (x − c b) exp(−c a). The shift is taken away before the stretch is undone.")
 def bracket_forgotten(x, c, a, b):
     log_scale = c[:, None] * a
-    return normal(x - c[:, None] * b * (-log_scale).exp()) - log_scale.sum(-1)
+    return normal_log_prob(x - c[:, None] * b * (-log_scale).exp()) - log_scale.sum(-1)
 
 
-def log_det_without_context(x, c, a, b):
-    return given(x, c, a, b, sign=0.0) - a.sum()
+conditional.mistake(SUMMED_LOG_PROB, lambda *a: conditional_with(*a).sum())
 
 
-EXERCISES = [
-    Exercise(
-        name="06_made_masks",
-        answer=made_masks,
-        inputs=[(3, 4), (4, 6), (5, 4)],
-        mistakes=[
-            (
-                "You used ≤ in the last layer, where < is needed: parameter i may hear units of degree i − 1 at most. "
-                "Now x_i sees itself, the diagonal of the Jacobian is no longer the law's slope, and log_det lies.",
-                lambda dim, hidden: degree_masks(dim, hidden, torch.ge, torch.ge),
-            ),
-            (
-                "You used < in the first layer as well. It is safe, but too strict: strict twice means that x_i hears "
-                "only up to x_{i−2}, and x_2 hears nothing.",
-                lambda dim, hidden: degree_masks(dim, hidden, torch.gt, torch.gt),
-            ),
-            (
-                "Equality is allowed in the last layer instead of the first, or the hidden degrees start at 0 (it is "
-                "the same). Either way x_D never hears of x_{D−1}.",
-                lambda dim, hidden: degree_masks(dim, hidden, torch.gt, torch.ge),
-            ),
-            (
-                "The arrows point the wrong way: in your masks the parameters of x_i hear the coordinates after it.",
-                lambda dim, hidden: degree_masks(dim, hidden, torch.le, torch.lt),
-            ),
-            (
-                "Each mask is transposed: a weight has a row for each unit that hears, a column for each that speaks.",
-                lambda dim, hidden: tuple(mask.T for mask in made_masks(dim, hidden)),
-            ),
-        ],
-    ),
-    Exercise(
-        name="06_bin_log_slope",
-        answer=bin_log_slope,
-        inputs=[
-            (torch.tensor([0.0, 0.3, 0.7, 1.0]), 0.0, 1.0, 2.0, 0.5, 3.0),
-            (torch.tensor([-1.5, -1.0, -0.6]), -1.6, 1.5, 0.6, 1.2, 0.3),
-            (torch.tensor([2.2, 2.5]), 2.0, 0.8, 1.7, 2.0, 0.9),
-        ],
-        mistakes=[
-            (
-                "This is the slope with respect to ξ. Seen from z it is divided by w once more: ξ = (z − z₀) / w.",
-                lambda z, z_0, w, h, d_0, d_1: bin_log_slope(z, z_0, w, h, d_0, d_1) + math.log(w),
-            ),
-            ("The denominator is squared (the quotient rule); yours is not.", lambda *a: bin_slope(*a, over=1).log()),
-            ("The factor s² in front is missing: the slope at ξ = 0 is d₀.", lambda *a: bin_slope(*a, rise=0).log()),
-            ("The factor in front is s², not s: the slope at ξ = 0 is d₀.", lambda *a: bin_slope(*a, rise=1).log()),
-            (
-                "d₀ and d₁ changed places: at the left end, ξ = 0, the slope is d₀.",
-                lambda z, z_0, w, h, d_0, d_1: bin_log_slope(z, z_0, w, h, d_1, d_0),
-            ),
-            (
-                "You joined the two end slopes by a straight line. The ends agree, but this curve does not rise by h.",
-                slopes_joined_by_a_line,
-            ),
-            ("log(h / w) is the mean slope of the bin. The slope changes inside it.", mean_slope),
-            ("This is the slope; its logarithm is asked for.", bin_slope),
-            ("This is the log-slope of the inverse: the sign is the opposite one.", lambda *a: -bin_log_slope(*a)),
-        ],
-    ),
-    Exercise(
-        name="06_maf_forward",
-        answer=maf_forward,
-        inputs=[(Z3, masked_net), (Z4, masked_net)],
-        mistakes=[
-            (
-                "One pass with the network looking at z: that is an inverse autoregressive flow, another model. In a "
-                "MAF the network looks at x, which has to be made one coordinate after the other.",
-                lambda z, net: one_pass(z, z, net),
-            ),
-            (
-                "One pass with nothing filled in: x_1 is right, but x_2 never heard of it.",
-                lambda z, net: one_pass(z, torch.zeros_like(z), net),
-            ),
-            ("This is the inverse, from data to noise: (x − shift) / scale, in one pass.", maf_inverse),
-            (
-                "x is right. Your log_det is that of the inverse: forwards it is the sum of log_scale.",
-                maf_inverse_log_det,
-            ),
-            ("You summed the log_det over the batch: it is one number for each point, shape (n,).", maf_summed),
-            ("log_scale is a logarithm: the stretch is its exponential.", maf_without_exp),
-        ],
-    ),
-    Exercise(
-        name="06_passes",
-        answer=passes,
-        inputs=[
-            (family, task, dim, layers)
-            for family in ("maf", "iaf")
-            for task in ("sample", "log_prob", "sample_with_log_prob")
-            for dim, layers in ((8, 5), (3, 2))
-        ],
-        mistakes=[
-            (
-                "MAF and IAF changed places. MAF's network looks at data: data are given when a density is asked for, "
-                "so that takes one pass a layer. IAF's network looks at noise, which is given when we sample.",
-                passes_swapped,
-            ),
-            (
-                "You counted one layer; the flow has several, each with its own network.",
-                lambda family, task, dim, layers: passes(family, task, dim, layers) // layers,
-            ),
-            (
-                "You inverted the flow to get the density of its own sample. It is not needed: forward returns the "
-                "log_det on the way, for both families.",
-                passes_inverting_own_samples,
-            ),
-            (
-                "The layers follow each other, so their steps add up: D + D + ..., not D · D · ...",
-                lambda family, task, dim, layers: (
-                    passes(family, task, dim, 1) ** layers if passes(family, task, dim, 1) > 1 else layers
-                ),
-            ),
-        ],
-    ),
-    Exercise(
-        name="06_conditional_log_prob",
-        answer=conditional_log_prob,
-        inputs=[(Z3, C, A, B), (Z3 + 0.5, 2.0 * C, B, A)],
-        mistakes=[
-            ("You forgot the context: this is log p_Z(x), the same for every c.", lambda x, c, a, b: normal(x)),
-            (
-                "The context is forgotten in the stretch: it enters exp(c a) as well as c b.",
-                lambda x, c, a, b: given(x, c, a, b, scale_by=0.0),
-            ),
-            (
-                "The context is forgotten in the shift: it enters c b as well as exp(c a).",
-                lambda x, c, a, b: given(x, c, a, b, shift_by=0.0),
-            ),
-            (
-                "The context is forgotten in the log-determinant: the stretch of point n is exp(c_n a).",
-                log_det_without_context,
-            ),
-            (
-                "One condition served the whole batch. Each point has its own: row n of x goes with c_n.",
-                lambda x, c, a, b: given(x, c[:1].expand_as(c), a, b),
-            ),
-            (
-                "The sign of the log-determinant is wrong: where the map stretches, the density gets thinner.",
-                lambda x, c, a, b: given(x, c, a, b, sign=1.0),
-            ),
-            ("The log-determinant is missing.", lambda x, c, a, b: given(x, c, a, b, sign=0.0)),
-            (
-                "The brackets: z = (x − c b) exp(−c a). The shift is taken away before the stretch is undone.",
-                bracket_forgotten,
-            ),
-            ("You summed over the batch: each point has its own log-density.", lambda *a: given(*a).sum()),
-        ],
-    ),
-]
+EXERCISES = [masks, spline, maf, cost, conditional]

@@ -11,7 +11,7 @@ from flowlib.laws import RationalQuadratic
 from flowlib.models import maf, nice, planar_flow, real_nvp
 from flowlib.training.fit import fit
 from flowlib.training.history import History
-from flowlib.transforms import Planar, PlanarStack
+from flowlib.transforms import Planar, stacked
 from flowlib.viz import Dots, Picture, drag_knots, given, losses, scrub_layers, scrub_training
 from flowlib.viz.chapters.knots import params_from_knots
 from flowlib.viz.engine.canvas import unpack
@@ -214,7 +214,7 @@ def test_a_conditional_flow_at_one_condition():
 # ---- densities painted forward ---------------------------------------------------------------------------------------
 def test_painting_forward_agrees_with_the_inverse():
     torch.manual_seed(3)
-    flow = Flow(PlanarStack(2, 4), StandardNormal(2))
+    flow = Flow(stacked([Planar(2) for _ in range(4)]), StandardNormal(2))
     with evaluating():
         painting = painted(flow, (-4.0, 4.0), (-4.0, 4.0), 120)
         exact = flow.log_prob(pixels((-4.0, 4.0), (-4.0, 4.0), 120)[0]).exp()

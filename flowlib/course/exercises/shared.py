@@ -1,0 +1,24 @@
+"""What the exercises of several notebooks have in common."""
+
+import torch
+from torch import Tensor
+
+from flowlib.bases import LOG_2PI
+
+Z = torch.tensor([[0.0, 0.5], [1.0, -0.5], [-1.5, 2.0], [0.3, 0.8]])  # four points of the plane, (4, 2)
+COUNT = torch.arange(16.0).reshape(1, 1, 4, 4)  # an image whose pixels are numbered in reading order
+
+INVERSE_LOG_DET = "This is the log-determinant of the inverse. The forward direction has the opposite sign."
+SUMMED_LOG_DET = "You summed over the batch: a log-determinant is one number for each point, shape (n,)."
+SUMMED_LOG_PROB = "You summed over the batch: each point has its own log-density."
+
+
+def normal_log_prob(z: Tensor) -> Tensor:
+    """log N(z; 0, I) of n points on the line, (n,), or in D dimensions, (n, D) -> (n,)."""
+    points = z.reshape(len(z), -1)
+    return -0.5 * points.square().sum(-1) - 0.5 * points.shape[-1] * LOG_2PI
+
+
+def log_det_of(matrix: Tensor) -> Tensor:
+    """log |det A|, (D, D) -> ()."""
+    return torch.linalg.slogdet(matrix).logabsdet
