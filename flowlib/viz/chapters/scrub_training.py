@@ -48,6 +48,7 @@ def scrub_training(
         samples, resolution: number of points; pixels a side of the density.
         title, alt, stages: as in `explore`.
 
+    >>> import torch
     >>> from flowlib.training.fit import fit
     >>> from flowlib.models import real_nvp
     >>> flow, x = real_nvp(layers=2), torch.randn(200, 2)
