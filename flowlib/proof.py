@@ -6,7 +6,6 @@ neither the transform nor the random state of the caller changes.
 """
 
 import copy
-import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Flow, Transform
 from flowlib.support.checks import check_event
+from flowlib.support.tables import Report, Table
 
 TOLERANCE = 1e-8
 MASS_TOLERANCE = 1e-3
@@ -32,7 +32,7 @@ class Check:
     holds: bool
 
 
-class Proof:
+class Proof(Report):
     """What `prove` found: prints as a short table, shows as one in a notebook; `.holds` is True if every line does."""
 
     def __init__(self, subject: str, checks: Iterable[Check]):
@@ -43,18 +43,9 @@ class Proof:
     def holds(self) -> bool:
         return all(check.holds for check in self.checks)
 
-    def __repr__(self) -> str:
-        width = max(len(check.claim) for check in self.checks)
-        lines = [f"  {mark(check)} {check.claim:<{width}}  {check.found}" for check in self.checks]
-        return "\n".join([f"{self.subject}: {self.verdict}", *lines])
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><td>{mark(check)}</td><td style="text-align:left">{html.escape(check.claim)}</td>'
-            f'<td style="text-align:left">{html.escape(check.found)}</td></tr>'
-            for check in self.checks
-        )
-        return f"<table><caption>{html.escape(self.subject)}: <b>{self.verdict}</b></caption>{rows}</table>"
+    def table(self) -> Table:
+        rows = [(f"{'✓' if check.holds else '✗'} {check.claim}", check.found) for check in self.checks]
+        return Table(self.subject, rows, self.verdict)
 
     @property
     def verdict(self) -> str:
@@ -171,7 +162,3 @@ def small(claim: str, error: Tensor) -> Check:
     worst = error.abs().max().item() if error.numel() else 0.0
     bound = next((bound for bound in ("1e-12", "1e-10", "1e-08") if worst < float(bound)), None)
     return Check(claim, f"error below {bound}" if bound else f"error {worst:.0e}", bound is not None)
-
-
-def mark(check: Check) -> str:
-    return "✓" if check.holds else "✗"

@@ -53,9 +53,7 @@ def run(name: str, arguments: list[str]) -> Result:
 
 def main() -> None:
     if "--quick" in sys.argv[1:]:
-        result = run(
-            "units and doctests", [*UNITS, *SLOW]
-        )
+        result = run("units and doctests", [*UNITS, *SLOW])
         print(f"\n{result}")
         sys.exit(result.code)
     results = [

@@ -3,7 +3,6 @@
 The report names the environment variable that holds the data folder, never the folder: it is stored in a notebook.
 """
 
-import html
 import os
 import platform
 import re
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-DATA_VARIABLE = "FLOWLIB_DATA"
+from flowlib.datasets.files import DATA_VARIABLE
+from flowlib.support.tables import Report, Table
 
 # package -> what happens without it, or with another version than flowlib asks for
 PACKAGES = {
@@ -52,8 +52,12 @@ class Finding:
     note: str
     ok: bool | None
 
+    @property
+    def mark(self) -> str:
+        return {True: "✓", False: "✗", None: "○"}[self.ok]
 
-class MachineReport:
+
+class MachineReport(Report):
     """What `check_machine` found: a short table, in text and in HTML; `.ready` if nothing must be mended."""
 
     def __init__(self, findings: list[Finding]):
@@ -72,19 +76,9 @@ class MachineReport:
             return "ready (○: the course runs without it, and the line says what that costs)"
         return "ready"
 
-    def __repr__(self) -> str:
-        rows = [(mark(line), line.name, line.found, line.note) for line in self.findings]
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  " + "  ".join(text.ljust(w) for text, w in zip(row, wide, strict=True)).rstrip() for row in rows]
-        return "\n".join([f"this machine: {self.verdict}", *lines])
-
-    def _repr_html_(self) -> str:
-        rows = ""
-        for line in self.findings:
-            texts = (mark(line), line.name, line.found, line.note)
-            rows += "<tr>" + "".join(f'<td style="text-align:left">{html.escape(t)}</td>' for t in texts) + "</tr>"
-        caption = f'<caption style="text-align:left">this machine: <b>{html.escape(self.verdict)}</b></caption>'
-        return f"<table>{caption}{rows}</table>"
+    def table(self) -> Table:
+        rows = [(line.mark, line.name, line.found, line.note) for line in self.findings]
+        return Table("this machine", rows, self.verdict)
 
 
 def check_machine() -> MachineReport:
@@ -184,7 +178,3 @@ def data() -> Iterator[Finding]:
     for name, (files, note) in DATA_SETS.items():
         there = any((folder / name / file).is_file() for file in files)
         yield Finding(f"  {name}", "found" if there else "not found", "" if there else note, True if there else None)
-
-
-def mark(finding: Finding) -> str:
-    return {True: "✓", False: "✗", None: "○"}[finding.ok]

@@ -11,8 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowlib.course.machine import DATA_VARIABLE
-
+DATA_VARIABLE = "FLOWLIB_DATA"
 TIMEOUT = (5, 30)  # seconds to wait for a connection, and for the next bytes
 
 

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlib.course.machine import DATA_VARIABLE
-from flowlib.datasets.files import data_folder
+from flowlib.datasets.files import DATA_VARIABLE, data_folder
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,12 +1,12 @@
 """`summary(flow)`: what a flow is made of, line by line, and which of its two directions is cheap."""
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import nn
 
 from flowlib.core import Flow
+from flowlib.support.tables import Report, Table
 
 
 @dataclass(frozen=True)
@@ -22,27 +22,15 @@ class Line:
         return "" if self.parameters is None else f"{self.parameters:,}"
 
 
-class Summary:
+class Summary(Report):
     """What `summary` found: prints as a short table, shows as one in a notebook."""
 
     def __init__(self, title: str, lines: list[Line], costs: list[tuple[str, str]]):
         self.title, self.lines, self.costs = title, lines, costs
 
-    def __repr__(self) -> str:
+    def table(self) -> Table:
         rows = [(line.layer, line.what, line.count) for line in self.lines]
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = [f"  {a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows]
-        return "\n".join([self.title, *map(str.rstrip, table), *(f"  {call}: {cost}" for call, cost in self.costs)])
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f'<tr><td style="text-align:left">{html.escape(line.layer)}</td><td style="text-align:left">'
-            f"{html.escape(line.what)}</td><td>{line.count}</td></tr>"
-            for line in self.lines
-        )
-        costs = " · ".join(f"{html.escape(call)}: <b>{html.escape(cost)}</b>" for call, cost in self.costs)
-        head = '<tr><th style="text-align:left">layer</th><th></th><th>parameters</th></tr>'
-        return f"<table><caption>{html.escape(self.title)}<br>{costs}</caption>{head}{rows}</table>"
+        return Table(self.title, rows, right=[2], foot=self.costs)
 
 
 def summary(flow: Flow) -> Summary:

@@ -6,7 +6,6 @@ A bit is log 2 nats, and D counts every number of an image, channels too. Each r
 the images: in nats what it adds to log P(x), in bits per dimension what it adds to the bits, with the opposite sign.
 """
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from flowlib.core import Transform, bits
 from flowlib.support.chunks import pieces
+from flowlib.support.tables import Report, Table
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Row:
     nats: float
 
 
-class Ledger:
+class Ledger(Report):
     """The terms of a number of bits: prints as a short table, shows as one in a notebook.
 
     Args:
@@ -56,20 +56,8 @@ class Ledger:
         images = "1 image" if self.images == 1 else f"mean of {self.images} images"
         return f"Ledger, {images} of D = {self.dim} pixel values with {self.levels} levels"
 
-    def __repr__(self) -> str:
-        rows = [("", "nats", "bits per dimension"), *self.lines()]
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join([self.title, *(f"  {a:<{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}" for a, b, c in rows)])
-
-    def _repr_html_(self) -> str:
-        left = 'style="text-align:left"'
-        head = f"<tr><th {left}>term</th><th>nats</th><th>bits per dimension</th></tr>"
-        *rows, last = (
-            f"<tr><td {left}>{html.escape(name)}</td><td>{nats}</td><td>{bits}</td></tr>"
-            for name, nats, bits in self.lines()
-        )
-        last = last.replace("<td", "<th").replace("</td", "</th")
-        return f"<table><caption>{html.escape(self.title)}</caption>{head}{''.join(rows)}{last}</table>"
+    def table(self) -> Table:
+        return Table(self.title, list(self.lines()), right=[1, 2], head=("", "nats", "bits per dimension"), total=True)
 
 
 def signed(value: float, digits: int) -> str:
