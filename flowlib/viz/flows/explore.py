@@ -135,8 +135,7 @@ def as_flow(made: Any, base: Base | None) -> Flow:
     if isinstance(made, Flow):
         flow = made
     elif isinstance(made, Transform):
-        dim = made.event_shape.numel() if made.event_shape else 2
-        flow = Flow(made, base if base is not None else StandardNormal(dim))
+        flow = Flow(made, StandardNormal(made.event_shape.numel()) if base is None else base)
     else:
         raise TypeError(
             f"the function returned a {type(made).__name__}; expected a Transform or a Flow, "
