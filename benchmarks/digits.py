@@ -1,6 +1,6 @@
 """Glow on the digits of scikit-learn, in bits per dimension: `python -m benchmarks.digits`.
 
-1,797 images of 8 × 8 pixels with 17 values, 80 % to learn from and 20 % to be judged by. Glow of 2 levels × 4 steps,
+1,797 images of 8 × 8 pixels with 17 values, 80 % to learn from and 20 % to be judged by. Glow of 2 scales × 4 steps,
 three-layer networks of 64 channels, 1000 steps of Adam on batches of 128. Beside it the floor that anyone can reach
 without a flow: one Gaussian with a full covariance, on dequantized pixels.
 
@@ -72,7 +72,7 @@ def main() -> None:
     torch.set_default_dtype(torch.float64)
     line("one full-covariance Gaussian", gaussian_bits(known, test), f"expected {GAUSSIAN}")
     torch.set_default_dtype(torch.float32)
-    flow, noise, dim = glow(data.shape, levels=2, steps=4, width=64), "uniform", data.shape.numel()
+    flow, noise, dim = glow(data.shape, scales=2, steps=4, width=64), "uniform", data.shape.numel()
     if options.variational:
         noise = VariationalDequantize(data.shape, data.levels, real_nvp(dim, 4, (64, 64), context_dim=dim))
     model = PixelFlow(flow, data.levels, noise, options.alpha)
@@ -81,7 +81,7 @@ def main() -> None:
     seconds = time.perf_counter() - start
     with torch.no_grad():
         found = torch.stack([model.bits_per_dim(test) for _ in range(DRAWS)]).mean(0)
-        line("Glow, 2 levels × 4 steps", found, f"goal {GOAL}, {seconds:.0f} s")
+        line("Glow, 2 scales × 4 steps", found, f"goal {GOAL}, {seconds:.0f} s")
         line("the same on what it learned from", model.bits_per_dim(known), "")
         line("the same, bound of 50 draws of noise", bits(model.bound(test, 50), dim), "")
     print(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")

@@ -50,8 +50,8 @@ def flowlib_planar() -> Flow:
 
 
 def flowlib_glow() -> Flow:
-    """On images of 8 × 8: 2 levels of 4 steps, networks of 64 channels."""
-    return glow((1, 8, 8), levels=2, steps=4, width=64)
+    """On images of 8 × 8: 2 scales of 4 steps, networks of 64 channels."""
+    return glow((1, 8, 8), scales=2, steps=4, width=64)
 
 
 def of_zuko(flow: nn.Module) -> Peer:

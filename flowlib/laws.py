@@ -57,9 +57,8 @@ class Additive(Law):
 class Affine(Law):
     """Stretch and shift, with a stretch between exp(−bound) and exp(bound).
 
-    Map: x = exp(−s) z + t with s = bound · tanh(θ_s), smooth and never so large that one layer can overflow.
-    Log-derivative: −s. Invertible always: z = (x − t) exp(s). The sign of s is free; with this one the direction that
-    maximum likelihood runs in, x -> z, is the cheaper one.
+    Map: x = exp(s) z + t with s = bound · tanh(θ_s), smooth and never so large that one layer can overflow.
+    Log-derivative: s. Invertible always: z = (x − t) exp(−s).
 
     Args:
         bound: the largest |log stretch|, a positive number.
@@ -68,7 +67,7 @@ class Affine(Law):
     inverse of x = z ⊙ exp(s) + t as x − t ⊙ exp(−s); the brackets matter: (x − t) ⊙ exp(−s).
 
     >>> Affine()(torch.tensor([1.0]), torch.tensor([[0.0, 2.0]]))
-    (tensor([3.]), tensor([-0.]))
+    (tensor([3.]), tensor([0.]))
     """
 
     n_params = 2
@@ -79,13 +78,13 @@ class Affine(Law):
 
     def forward(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         raw, shift = params.unbind(-1)
-        log_scale = -self.bound * torch.tanh(raw)
+        log_scale = self.bound * torch.tanh(raw)
         return z * log_scale.exp() + shift, log_scale
 
     def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
         raw, shift = params.unbind(-1)
-        log_scale = self.bound * torch.tanh(raw)
-        return (x - shift) * log_scale.exp(), log_scale
+        log_stretch = -self.bound * torch.tanh(raw)  # of x -> z
+        return (x - shift) * log_stretch.exp(), log_stretch
 
     def extra_repr(self) -> str:
         return f"bound={self.bound:g}"

@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-FORMAT = 1
+FORMAT, READABLE = 2, (1, 2)  # what is written, what can be read; see models/format_1.py
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 WHY_NOT = (
     "A pickle can run any code while it is read, so flowlib reads safetensors alone. If you trust where it comes from, "
@@ -42,7 +42,7 @@ def save(folder: Path, name: str, tensors: Mapping[str, Tensor], card: Card) -> 
     content = safetensors.torch.save(plain)
     digest = hashlib.sha256(content).hexdigest()
     file = f"{name}-{digest[:8]}.safetensors"
-    card = {"format": FORMAT, **card, "tensors": {"file": file, "bytes": len(content), "sha256": digest}}
+    card = {**card, "format": FORMAT, "tensors": {"file": file, "bytes": len(content), "sha256": digest}}
     write(folder / file, content)
     write(folder / f"{name}.json", (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     for old in [*folder.glob(f"{name}-*.safetensors"), *folder.glob(f".{name}[-.]*")]:  # and what a kill left behind
@@ -91,13 +91,13 @@ def read_card(folder: Path, name: str) -> Card:
         card = json.loads(content)
         told = card["tensors"]
         right = (
-            card["format"] == FORMAT and Path(told["file"]).name == told["file"] and {"bytes", "sha256"} <= told.keys()
+            card["format"] in READABLE and Path(told["file"]).name == told["file"] and {"bytes", "sha256"} <= told.keys()
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         right = False
     if not right:
         raise ValueError(
-            f"{path} is damaged, or is no card of flowlib's: it must be JSON with format {FORMAT} and the file, bytes "
+            f"{path} is damaged, or is no card of flowlib's: it must be JSON with format 1 or {FORMAT} and the file, bytes "
             "and sha256 of its tensors. Copy or train the checkpoint again."
         )
     return card

@@ -38,7 +38,7 @@ from flowlib.transforms.partition import TwoParts
 
 def nice_image(
     shape: Sequence[int],
-    levels: int = 2,
+    scales: int = 2,
     couplings: int = 3,
     width: int = 32,
     blocks: int = 2,
@@ -50,14 +50,14 @@ def nice_image(
     Dinh et al. (2015), NICE, sections 3.2 and 3.3 (the stretch), with the scales and networks of `real_nvp_image`,
     where the paper has vectors and dense networks. Args: `real_nvp_image`.
     """
-    image = coupling_image("nice_image", Additive(), shape, levels, couplings, width, blocks, context_dim)
+    image = coupling_image("nice_image", Additive(), shape, scales, couplings, width, blocks, context_dim)
     dim = image.event_shape.numel()
     return Flow(Compose([ElementwiseAffine(dim), image, ActNorm(shape)]), base or StandardNormal(dim))
 
 
 def real_nvp_image(
     shape: Sequence[int],
-    levels: int = 2,
+    scales: int = 2,
     couplings: int = 3,
     width: int = 32,
     blocks: int = 2,
@@ -66,26 +66,26 @@ def real_nvp_image(
 ) -> Flow:
     """Affine couplings at several scales. Dinh et al. (2017), RealNVP, section 3.6.
 
-    Read from the data, each level has couplings on a chessboard, a squeeze, couplings on channels, and sends half of
-    the channels to the latent; the last level has one more coupling on a chessboard, and nothing else. One ActNorm at
+    Read from the data, each scale has couplings on a chessboard, a squeeze, couplings on channels, and sends half of
+    the channels to the latent; the last scale has one more coupling on a chessboard, and nothing else. One ActNorm at
     the data end stands for the batch norms of the paper.
 
     Args:
-        shape: (C, H, W); each level needs a factor of 2 in H and in W.
-        levels: scales.
-        couplings: on the chessboard, and again on the channels, of each level.
+        shape: (C, H, W); each scale needs a factor of 2 in H and in W.
+        scales: how many.
+        couplings: on the chessboard, and again on the channels, of each scale.
         width, blocks: of each network, a `ConvNet`.
         context_dim: size of the context, 0 for none.
         base: p_Z on the flat latent, a standard normal if not given.
     """
-    image = coupling_image("real_nvp_image", Affine(), shape, levels, couplings, width, blocks, context_dim)
+    image = coupling_image("real_nvp_image", Affine(), shape, scales, couplings, width, blocks, context_dim)
     return Flow(Compose([image, ActNorm(shape)]), base or StandardNormal(image.event_shape.numel()))
 
 
 def coupling_image(
-    owner: str, law: Law, shape: Sequence[int], levels: int, couplings: int, width: int, blocks: int, context_dim: int
+    owner: str, law: Law, shape: Sequence[int], scales: int, couplings: int, width: int, blocks: int, context_dim: int
 ) -> MultiScale:
-    """The levels of RealNVP with any law."""
+    """The scales of RealNVP with any law."""
 
     def in_turns(partition: TwoParts, length: int) -> Iterator[Coupling]:
         for _ in range(length):
@@ -95,17 +95,17 @@ def coupling_image(
 
     check_count(owner, "couplings", couplings)
     parts: list[Transform] = []
-    for image in images(owner, shape, levels)[:-1]:
+    for image in images(owner, shape, scales)[:-1]:
         squeeze = Squeeze(image)
         on_channels = in_turns(Channels(squeeze.event_shape), couplings)
         parts.append(stacked([*on_channels, squeeze, *in_turns(Checkerboard(image), couplings)]))
-    last = in_turns(Checkerboard(images(owner, shape, levels)[-1]), couplings + 1)
+    last = in_turns(Checkerboard(images(owner, shape, scales)[-1]), couplings + 1)
     return MultiScale(shape, [*parts, stacked(last)])
 
 
 def glow(
     shape: Sequence[int],
-    levels: int = 2,
+    scales: int = 2,
     steps: int = 8,
     width: int = 64,
     context_dim: int = 0,
@@ -113,20 +113,20 @@ def glow(
 ) -> Flow:
     """Steps of ActNorm, a 1 × 1 convolution and an affine coupling. Kingma and Dhariwal (2018), Glow, figure 2.
 
-    Read from the data, each level has a squeeze and K steps, and all but the last send half of the channels to the
+    Read from the data, each scale has a squeeze and K steps, and all but the last send half of the channels to the
     latent. The latent's density is one standard normal, where the paper lets finer latents depend on coarser ones.
 
     Args:
-        shape: (C, H, W); each level needs a factor of 2 in H and in W.
-        levels: L, scales.
-        steps: K, of each level.
+        shape: (C, H, W); each scale needs a factor of 2 in H and in W.
+        scales: L, how many.
+        steps: K, of each scale.
         width: channels inside each network, a `GlowNet`.
         context_dim: size of the context, 0 for none.
         base: p_Z on the flat latent, a standard normal if not given.
     """
     check_count("glow", "steps", steps)
     law, parts = Affine(), []
-    for image in images("glow", shape, levels):
+    for image in images("glow", shape, scales):
         squeeze = Squeeze(image)
         channels = Channels(squeeze.event_shape)
         nets = [GlowNet(channels.kept, channels.moved * law.n_params, width, context_dim) for _ in range(steps)]
@@ -171,15 +171,15 @@ def transformer_image(
     return Flow(Compose([*stack, patches, ActNorm(shape)]), base or StandardNormal(patches.event_shape.numel()))
 
 
-def images(owner: str, shape: Sequence[int], levels: int) -> list[torch.Size]:
-    """The shapes of the images that the levels work on, fine first: (C, H, W), (2 C, H/2, W/2), ..."""
+def images(owner: str, shape: Sequence[int], scales: int) -> list[torch.Size]:
+    """The shapes of the images that the scales work on, fine first: (C, H, W), (2 C, H/2, W/2), ..."""
     channels, height, width = check_even(owner, shape)
     most = 1
     while height % 2 ** (most + 1) == width % 2 ** (most + 1) == 0:
         most += 1
-    if check_count(owner, "levels", levels) > most:
+    if check_count(owner, "scales", scales) > most:
         raise ValueError(
-            f"{owner}: each level halves H and W, and {height} × {width} can be halved {most} time{'s' * (most > 1)}, "
-            f"so levels must be {most} or less; got {levels}."
+            f"{owner}: each scale halves H and W, and {height} × {width} can be halved {most} time{'s' * (most > 1)}, "
+            f"so scales must be {most} or less; got {scales}."
         )
-    return [torch.Size((2**k * channels, height // 2**k, width // 2**k)) for k in range(levels)]
+    return [torch.Size((2**k * channels, height // 2**k, width // 2**k)) for k in range(scales)]

@@ -15,6 +15,7 @@ from torch import Tensor
 from flowlib.core import Flow
 from flowlib.datasets import images
 from flowlib.datasets.images import ImageSet
+from flowlib.models import format_1
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
 from flowlib.models.vectors import real_nvp
@@ -59,8 +60,9 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow:
             "`flowlib train` has written, such as runs/digits-glow."
         )
     card, tensors = read(folder, "model")
-    model = build(card, str(folder))
-    fill(model, tensors, str(folder))
+    old = card["format"] == 1
+    model = build(format_1.card_of(card) if old else card, str(folder))
+    fill(model, format_1.tensors_of(tensors, model) if old else tensors, str(folder))
     return model.to(device).eval()
 
 

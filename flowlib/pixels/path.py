@@ -19,13 +19,13 @@ def image_path(flow: Flow, z: Tensor) -> list[tuple[str, Tensor]]:
 
     >>> import torch
     >>> from flowlib.models import glow
-    >>> [name for name, _ in image_path(glow((1, 4, 4), levels=1, steps=2, width=4), torch.randn(3, 16))]
+    >>> [name for name, _ in image_path(glow((1, 4, 4), scales=1, steps=2, width=4), torch.randn(3, 16))]
     ['noise', 'at 2 × 2, step 1', 'at 2 × 2, step 2']
     """
     before, scaled, after = parts_of(flow.transform)
     for layer in before:
         z, _ = layer(z)
-    path, x, level, count = [("noise", moved_only(z, scaled))], z, 0, 0
+    path, x, size, count = [("noise", moved_only(z, scaled))], z, 0, 0
     steps = steps_of(scaled)
     for k, step in enumerate(steps):
         for layer in step:
@@ -33,8 +33,8 @@ def image_path(flow: Flow, z: Tensor) -> list[tuple[str, Tensor]]:
         if step[0].kind == MOVES_ONLY:
             continue
         shape = step[0].acts_on
-        count = count + 1 if shape.numel() == level else 1
-        level = shape.numel()
+        count = count + 1 if shape.numel() == size else 1
+        size = shape.numel()
         rest = [layer for later in steps[k + 1 :] for layer in later]
         path.append((f"at {' × '.join(map(str, shape[-2:]))}, step {count}", moved_only(x, rest)))
     for layer in after:

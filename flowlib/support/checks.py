@@ -42,7 +42,7 @@ def check_even(owner: str, shape: Sequence[int]) -> torch.Size:
     """`shape` if it is that of an image whose height and width can be halved; ValueError otherwise."""
     channels, height, width = check_image(owner, shape)
     if height % 2 or width % 2:
-        raise ValueError(f"{owner}: H and W must be even; got {tuple(shape)}. Use fewer levels, or pad the images.")
+        raise ValueError(f"{owner}: H and W must be even; got {tuple(shape)}. Use fewer scales, or pad the images.")
     return torch.Size((channels, height, width))
 
 

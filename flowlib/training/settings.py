@@ -24,7 +24,7 @@ class Settings:
     data: str = setting("digits", f"images: {', '.join(DATA)}")
     model: str = setting("glow", f"recipe: {', '.join(MODELS)}")
     arguments: dict[str, Any] = field(
-        default_factory=dict, metadata={"help": "of the recipe, e.g. width=32 levels=2", "free": False}
+        default_factory=dict, metadata={"help": "of the recipe, e.g. width=32 scales=2", "free": False}
     )
     conditional: bool = setting(False, "tell the model the class of each image")
     dequantize: str = setting("uniform", f"noise: {', '.join(DEQUANTIZE)}")

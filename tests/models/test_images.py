@@ -32,10 +32,10 @@ def build(name: str, shape: tuple[int, ...] = (1, 8, 8), move: float = 0.0, **ar
 
 @pytest.mark.parametrize("name", SCALES)
 @pytest.mark.parametrize(
-    ("shape", "levels"), [((1, 8, 8), 1), ((1, 8, 8), 3), ((1, 28, 28), 2), ((3, 4, 8), 2)], ids=str
+    ("shape", "scales"), [((1, 8, 8), 1), ((1, 8, 8), 3), ((1, 28, 28), 2), ((3, 4, 8), 2)], ids=str
 )
-def test_a_flat_latent_and_an_image(name: str, shape: tuple[int, ...], levels: int) -> None:
-    check_both_ways(build(name, shape, 0.05, levels=levels).eval(), shape)
+def test_a_flat_latent_and_an_image(name: str, shape: tuple[int, ...], scales: int) -> None:
+    check_both_ways(build(name, shape, 0.05, scales=scales).eval(), shape)
 
 
 @pytest.mark.parametrize("bins", [0, 4])
@@ -91,7 +91,7 @@ def test_the_class_reaches_the_image(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCALES)
 def test_one_scale_can_be_drawn_anew(name: str) -> None:
-    flow = build(name, (1, 8, 8), 0.05, levels=2).eval()
+    flow = build(name, (1, 8, 8), 0.05, scales=2).eval()
     coarse, fine = scales(flow)
     assert (coarse, fine) == (slice(0, 32), slice(32, 64))
     z = torch.randn(2, 64, dtype=torch.float64)
@@ -131,7 +131,7 @@ def test_images_are_evaluated_in_chunks_of_numbers(monkeypatch) -> None:
 
 
 def test_summary_of_a_glow() -> None:
-    text = repr(summary(build("glow", levels=2))).splitlines()
+    text = repr(summary(build("glow", scales=2))).splitlines()
     labels = [line[2:7].strip() for line in text[1:-2]]
     assert labels == ["p_Z", "+ z", "1–6", "·", "·", "·", "7", "+ z", "8–13", "·", "·", "·", "14", "all"]
     assert text[0] == "Flow on points of shape (1, 8, 8), from noise to data:"
@@ -148,11 +148,11 @@ def test_summary_counts_every_parameter(name: str) -> None:
 
 
 BAD = [
-    ((1, 28, 28), {"levels": 3}, "each level halves H and W, and 28 × 28 can be halved 2 times, so levels must be 2 or less; got 3"),
-    ((1, 6, 8), {"levels": 2}, "6 × 8 can be halved 1 time, so levels must be 1 or less; got 2"),
-    ((1, 7, 7), {"levels": 1}, "H and W must be even; got (1, 7, 7)"),
+    ((1, 28, 28), {"scales": 3}, "each scale halves H and W, and 28 × 28 can be halved 2 times, so scales must be 2 or less; got 3"),
+    ((1, 6, 8), {"scales": 2}, "6 × 8 can be halved 1 time, so scales must be 1 or less; got 2"),
+    ((1, 7, 7), {"scales": 1}, "H and W must be even; got (1, 7, 7)"),
     ((28, 28), {}, "shape must be three whole numbers (C, H, W); got (28, 28)"),
-    ((1, 8, 8), {"levels": 0}, "levels must be a whole number, 1 or more; got 0"),
+    ((1, 8, 8), {"scales": 0}, "scales must be a whole number, 1 or more; got 0"),
     ((1, 8, 8), {"width": 0}, "width must be a whole number, 1 or more; got 0"),
     ((1, 8, 8), {"base": StandardNormal(3)}, "the transform works on events of shape (64,), the base on (3,)"),
 ]  # fmt: skip

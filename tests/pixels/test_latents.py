@@ -21,12 +21,12 @@ def test_a_latent_leads_back_to_its_pixels(recipe) -> None:
         assert torch.equal((17 * y).floor().to(torch.uint8), pixels)
 
 
-@pytest.mark.parametrize("levels", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("context_dim", [0, 2])
-def test_scales_are_those_of_the_map_also_at_one_condition(levels: int, context_dim: int) -> None:
-    flow = glow((1, 8, 8), levels=levels, steps=1, width=4, context_dim=context_dim)
-    expected = flow.transform.scales()
-    assert scales(flow) == expected and len(expected) == levels
+def test_scales_are_those_of_the_map_also_at_one_condition(count: int, context_dim: int) -> None:
+    flow = glow((1, 8, 8), scales=count, steps=1, width=4, context_dim=context_dim)
+    expected = flow.transform.slices()
+    assert scales(flow) == expected and len(expected) == count
     if context_dim:
         assert scales(flow.given([0.0, 1.0])) == expected
 

@@ -7,9 +7,9 @@ from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_
 from flowlib.pixels.path import image_path
 
 RECIPES = {
-    "glow": lambda **options: glow((1, 8, 8), levels=2, steps=2, width=4, **options),
-    "one level": lambda **options: glow((1, 8, 8), levels=1, steps=2, width=4, **options),
-    "three levels": lambda **options: glow((1, 8, 8), levels=3, steps=1, width=4, **options),
+    "glow": lambda **options: glow((1, 8, 8), scales=2, steps=2, width=4, **options),
+    "one scale": lambda **options: glow((1, 8, 8), scales=1, steps=2, width=4, **options),
+    "three scales": lambda **options: glow((1, 8, 8), scales=3, steps=1, width=4, **options),
     "real_nvp": lambda **options: real_nvp_image((1, 8, 8), width=4, blocks=1, **options),
     "nice": lambda **options: nice_image((1, 8, 8), width=4, blocks=1, **options),
 }
@@ -39,8 +39,8 @@ def test_the_path_ends_where_the_flow_does_and_keeps_all_numbers(name: str) -> N
 
 NAMES = {
     "glow": ["at 2 × 2, step 1", "at 2 × 2, step 2", "at 4 × 4, step 1", "at 4 × 4, step 2"],
-    "one level": ["at 4 × 4, step 1", "at 4 × 4, step 2"],
-    "three levels": ["at 1 × 1, step 1", "at 2 × 2, step 1", "at 4 × 4, step 1"],
+    "one scale": ["at 4 × 4, step 1", "at 4 × 4, step 2"],
+    "three scales": ["at 1 × 1, step 1", "at 2 × 2, step 1", "at 4 × 4, step 1"],
     "real_nvp": ["at 4 × 4, step 1", "at 4 × 4, step 1", "at 8 × 8, step 2", "ActNorm"],
 }
 

@@ -67,7 +67,7 @@ def test_multiscale_puts_half_of_the_channels_of_each_level_into_the_latent() ->
     levels = [Conv1x1((4, 2, 2), matrix=torch.eye(4)), Conv1x1((8, 1, 1), matrix=torch.eye(8))]
     f, x = MultiScale((1, 4, 4), levels), torch.arange(16.0).reshape(1, 4, 4)
     z, log_det = f.inverse(x)
-    coarse, fine = (z[part] for part in f.scales())
+    coarse, fine = (z[part] for part in f.slices())
     assert torch.equal(fine, torch.tensor([4.0, 6, 12, 14, 5, 7, 13, 15]))  # lower left, then lower right pixels
     assert torch.equal(coarse, torch.tensor([0.0, 2, 8, 10, 1, 3, 9, 11]))  # upper left, then upper right pixels
     assert torch.equal(f(z)[0], x) and log_det == 0.0
@@ -79,11 +79,11 @@ def test_multiscale_keeps_every_number_and_names_its_scale() -> None:
     f, x = MultiScale((2, 8, 8), levels).double(), torch.randn(5, 2, 8, 8, dtype=torch.float64)
     z, log_det = f.inverse(x)
     assert z.shape == (5, 128)
-    assert [part.stop - part.start for part in f.scales()] == [32, 32, 64]
-    assert f.scales()[0].start == 0 and f.scales()[-1].stop == 128
+    assert [part.stop - part.start for part in f.slices()] == [32, 32, 64]
+    assert f.slices()[0].start == 0 and f.slices()[-1].stop == 128
     again, log_det_back = f(z)
     assert torch.allclose(again, x) and torch.allclose(log_det_back, -log_det)
-    parts = [level.transforms[0] for level in f.levels]
+    parts = [level.transforms[0] for level in f.scales]
     total = sum(part.pixels * part.factors.log_det() for part in parts)
     assert torch.allclose(log_det_back, total.expand(5))
 
@@ -92,7 +92,7 @@ def test_a_coarse_scale_reaches_the_whole_image_and_a_fine_one_its_own_block() -
     torch.manual_seed(0)
     f = MultiScale((1, 8, 8), [Conv1x1((4, 4, 4)), Conv1x1((8, 2, 2)), Conv1x1((16, 1, 1))])
     jacobian = torch.func.jacrev(lambda z: f(z)[0].flatten())(torch.randn(64))  # (pixels, latents)
-    reached = [(jacobian[:, part] != 0).sum(0) for part in f.scales()]
+    reached = [(jacobian[:, part] != 0).sum(0) for part in f.slices()]
     assert [int(count.float().mean()) for count in reached] == [64, 16, 4]
 
 
@@ -122,9 +122,9 @@ BAD = [
     (lambda: Flatten((1, 0, 4)), "Unflatten: each number of shape must be a whole number, 1 or more; got 0"),
     (lambda: Conv1x1((2, 4, 4), matrix=[[1.0, 1.0], [1.0, 1.0]]), "Conv1x1: matrix must be invertible (det ≠ 0)"),
     (lambda: Conv1x1((2, 4, 4), matrix=[[1.0]]), "Conv1x1: matrix must have shape (2, 2); got shape (1, 1)"),
-    (lambda: MultiScale((1, 4, 4), []), "MultiScale: levels is empty; expected one Transform for each level"),
+    (lambda: MultiScale((1, 4, 4), []), "MultiScale: scales is empty; expected one Transform for each scale"),
     (lambda: MultiScale((1, 7, 7), [Conv1x1((4, 3, 3))]), "Squeeze: H and W must be even; got (1, 7, 7)"),
-    (lambda: MultiScale((1, 4, 4), [Conv1x1((4, 2, 2))] * 2), "MultiScale: level 1 gives points of shape (4, 2, 2); its image is (2, 2, 2). Build it on (8, 1, 1), half the resolution, or let it give (2, 2, 2)."),
+    (lambda: MultiScale((1, 4, 4), [Conv1x1((4, 2, 2))] * 2), "MultiScale: scale 1 gives points of shape (4, 2, 2); its image is (2, 2, 2). Build it on (8, 1, 1), half the resolution, or let it give (2, 2, 2)."),
     (lambda: ActNorm((2, 4)), "ActNorm: shape must be three whole numbers (C, H, W); got (2, 4)"),
     (lambda: Sigmoid((1, 2.0)), "Sigmoid: each number of shape must be a whole number, 1 or more; got 2.0"),
     (lambda: Logit("wide"), "Logit: dim must be a whole number, 1 or more; got 'wide'"),

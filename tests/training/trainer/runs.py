@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flowlib.__main__ import main
 
-TINY = ["--data", "digits", "--model", "glow", "--set", "levels=1", "steps=2", "width=8", "--batch", "32"]
-SMALL = {"arguments": {"levels": 1, "steps": 2, "width": 8}, "batch": 32, "draws": 2}
+TINY = ["--data", "digits", "--model", "glow", "--set", "scales=1", "steps=2", "width=8", "--batch", "32"]
+SMALL = {"arguments": {"scales": 1, "steps": 2, "width": 8}, "batch": 32, "draws": 2}
 RUN = [*TINY, "--steps", "60", "--checkpoint-every", "5", "--evaluate-every", "30", "--draws", "2"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
 

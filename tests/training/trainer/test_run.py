@@ -34,7 +34,7 @@ def test_the_card_says_how_the_model_was_made(unbroken):
     assert about < card.keys()
     assert card["device"] == "CPU" and card["test"]["images"] == 360 and card["test"]["error"] > 0
     assert card["command"].startswith(
-        "flowlib train --data digits --model glow --set levels=1 steps=2 width=8 --steps 60"
+        "flowlib train --data digits --model glow --set scales=1 steps=2 width=8 --steps 60"
     )
     assert str(unbroken.parent) not in json.dumps(card)  # no path of this machine
 
@@ -96,7 +96,7 @@ def test_a_model_of_each_class(tmp_path, capsys):
     assert flowlib("evaluate", out) == 0
 
 
-COUPLINGS = ["levels=1", "couplings=1", "width=4", "blocks=0"]
+COUPLINGS = ["scales=1", "couplings=1", "width=4", "blocks=0"]
 PATCHES = ["layers=2", "width=8", "heads=2", "depth=1", "hidden=(8,)", "bins=3"]
 
 

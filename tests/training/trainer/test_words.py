@@ -31,7 +31,7 @@ def test_help_names_every_command_and_setting(capsys):
 WRONG = {
     "data": (["--data", "mnits"], "data must be one of 'digits', 'mnist', 'fashion_mnist', 'cifar10'; got 'mnits'"),
     "model": (["--model", "glwo"], "model must be one of 'glow', 'nice', 'real_nvp', 'transformer'; got 'glwo'"),
-    "argument": (["--set", "wdth=3"], "glow takes levels, steps, width; got wdth"),
+    "argument": (["--set", "wdth=3"], "glow takes scales, steps, width; got wdth"),
     "no argument": (["--set", "width"], "typed as name=value, e.g. width=32; got 'width'"),
     "batch": (["--batch", "5000"], "A batch of 5,000 is more than the 1,257 training images"),
     "steps": (["--steps", "0"], "steps must be a whole number, 1 or more; got 0"),
@@ -39,7 +39,7 @@ WRONG = {
     "alpha": (["--alpha", "0.5"], "alpha must be above 0 and below 1/2; got 0.5"),
     "lr": (["--lr", "-1"], "lr must be a finite number greater than 0"),
     "precision": (["--precision", "float8"], "precision must be one of"),
-    "levels": (["--set", "levels=9"], "levels must be"),
+    "scales": (["--set", "scales=9"], "scales must be"),
     "device": (["--device", "tpu"], "device must be 'auto', 'cpu', 'cuda'"),
 }
 
@@ -120,7 +120,7 @@ def test_what_is_no_checkpoint_is_refused(unbroken, says, tmp_path):
     assert "is a pickle, and is refused. A pickle can run any code" in says("sample", tmp_path / "model.pt")
     assert "model.json is missing" in says("sample", tmp_path)
     card, tensors = read(unbroken, "model")
-    save(tmp_path, "model", tensors, card | {"arguments": {"levels": 1, "steps": 3, "width": 8}})
+    save(tmp_path, "model", tensors, card | {"arguments": {"scales": 1, "steps": 3, "width": 8}})
     assert "the card does not fit the tensors" in says("sample", tmp_path)
     save(tmp_path, "model", tensors, {key: value for key, value in card.items() if key != "shape"})
     assert "the card says nothing of shape" in says("sample", tmp_path)

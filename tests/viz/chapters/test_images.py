@@ -13,10 +13,10 @@ from flowlib.viz.chapters.mosaics import image_panel, mosaic, redraw, scale_name
 from flowlib.viz.engine.paint import BAND, banded
 
 
-def shaken(levels: int = 2, **options) -> Flow:
+def shaken(count: int = 2, **options) -> Flow:
     """An untrained Glow whose networks have something to say."""
     torch.manual_seed(0)
-    flow = glow((1, 8, 8), levels=levels, steps=2, width=4, **options).eval()
+    flow = glow((1, 8, 8), scales=count, steps=2, width=4, **options).eval()
     with torch.no_grad():
         for p in flow.parameters():
             p.add_(0.1 * torch.randn_like(p))
@@ -38,7 +38,7 @@ def test_a_mosaic_puts_each_image_in_its_place() -> None:
 
 
 def test_redraw_changes_one_scale_alone() -> None:
-    flow = shaken(levels=3)
+    flow = shaken(3)
     assert scale_names(flow) == ["coarse", "middle", "fine"]
     z, fresh = torch.zeros(2, 64), torch.ones(2, 64)
     for name, part in zip(scale_names(flow), scales(flow), strict=True):
@@ -100,9 +100,9 @@ def test_a_conditional_flow_has_pictures_at_one_condition() -> None:
         assert layers.scene.panels[0].title.startswith("after layer 4 of 4: at 4 × 4, step 2")
         shown = layers.scene.panels[0].layers[0].values
         assert np.allclose(shown / (1 + shown), np.nan_to_num(mosaic(expected, 3), nan=0.13)[::-1], atol=4e-3)
-        scales = explore_scales(model, n=6, columns=3)
-        scales.set(T=1.1, draw=2)
-        assert scales.error is None
+        temperature = explore_scales(model, n=6, columns=3)
+        temperature.set(T=1.1, draw=2)
+        assert temperature.error is None
         seen.append(shown)
     assert not np.allclose(*seen)
 

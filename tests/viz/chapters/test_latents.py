@@ -23,7 +23,7 @@ def shaken(flow) -> PixelFlow:
 @pytest.fixture
 def model() -> PixelFlow:
     torch.manual_seed(0)
-    return shaken(glow((1, 8, 8), levels=2, steps=2, width=4))
+    return shaken(glow((1, 8, 8), scales=2, steps=2, width=4))
 
 
 def values(explorer, panel: int = 0) -> np.ndarray:

@@ -32,7 +32,7 @@ def loud(flow):
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in flow.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(0.05 * torch.randn_like(parameter))
     return flow
 
 
