@@ -262,6 +262,10 @@ class Given(Transform):
         return [Given(layer, self.context) if layer.context_dim else layer for layer in layers]
 
     @property
+    def acts_on(self) -> torch.Size:
+        return self.transform.acts_on
+
+    @property
     def kind(self) -> str:
         return self.transform.kind
 

@@ -7,8 +7,7 @@
 All start as an invertible linear map (the networks say nothing yet) and learn the units of the data from the first
 batch that passes `log_prob` in training mode. Densities take one pass; so do samples, but for the transformer's. Give
 them images without bounds: `Dequantize` and `Logit` are what pixels need before. With `context_dim` set, every network
-sees a context, e.g. the class as a one-hot vector, and the flow is p(x | class). `scales(flow)` names the parts of the
-latent.
+sees a context, e.g. the class as a one-hot vector, and the flow is p(x | class).
 """
 
 from collections.abc import Iterator, Sequence
@@ -170,24 +169,6 @@ def transformer_image(
     check_count("transformer_image", "layers", layers)
     stack = [Autoregressive(law, conditioner(reverse=k % 2 == 1)) for k in range(layers)]
     return Flow(Compose([*stack, patches, ActNorm(shape)]), base or StandardNormal(patches.event_shape.numel()))
-
-
-def scales(flow: Flow) -> list[slice]:
-    """Which part of the flat latent belongs to which scale, coarse first (see `MultiScale.slices`).
-
-    To draw the fine scales of some images anew and keep the coarse one:
-
-    >>> flow, x = glow((1, 8, 8), steps=1, width=4), torch.rand(5, 1, 8, 8)
-    >>> z, _ = flow.transform.inverse(x)
-    >>> for part in scales(flow)[1:]:
-    ...     z[..., part] = torch.randn_like(z[..., part])
-    >>> flow.transform(z)[0].shape
-    torch.Size([5, 1, 8, 8])
-    """
-    for module in flow.modules():
-        if isinstance(module, MultiScale):
-            return module.slices()
-    raise ValueError("scales: this flow has no MultiScale in it, so its latent has one scale.")
 
 
 def images(owner: str, shape: Sequence[int], scales: int) -> list[torch.Size]:
