@@ -11,11 +11,11 @@ from flowlib.pixels.dequantize import UniformDequantize, VariationalDequantize
 from flowlib.pixels.latents import lerp, scales, slant, slerp, thickness, to_latent
 from flowlib.pixels.ledger import Ledger
 from flowlib.pixels.path import image_path
-from flowlib.pixels.pixel_flow import LogitSqueeze, PixelFlow
+from flowlib.pixels.pixel_flow import PixelLogit, PixelFlow
 
 __all__ = [
     "Ledger",
-    "LogitSqueeze",
+    "PixelLogit",
     "PixelFlow",
     "UniformDequantize",
     "VariationalDequantize",

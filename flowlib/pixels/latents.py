@@ -23,7 +23,7 @@ def to_latent(model: PixelFlow, pixels: Tensor, u: Tensor | float = 0.5) -> Tens
         pixels: as the model's data, 0 to levels − 1.
         u: the place within the cell of each pixel, in [0, 1): one number, or noise of the shape of the pixels.
     """
-    s, _ = model.squeeze.inverse((pixels + u) / model.levels)
+    s, _ = model.logit.inverse((pixels + u) / model.levels)
     return model.flow.transform.inverse(s)[0]
 
 

@@ -23,7 +23,8 @@ class Autoregressive(Transform):
         law: how a coordinate moves.
         conditioner: m, a MADE or a CausalTransformer with n_params = law.n_params.
 
-    Paper: Papamakarios et al. (2017), Masked autoregressive flow; Kingma et al. (2016), Inverse autoregressive flow.
+    Paper: Papamakarios et al. (2017, arXiv 1705.07057), Masked autoregressive flow; Kingma et al. (2016, arXiv
+    1606.04934), Inverse autoregressive flow.
 
     >>> from flowlib.laws import Affine
     >>> from flowlib.nets import MADE

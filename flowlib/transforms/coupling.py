@@ -27,7 +27,8 @@ class Coupling(Transform):
         partition: what stays and what moves: a Partition of a vector; Channels or Checkerboard of an image.
         context_dim: size of the context that m sees beside z_kept.
 
-    Paper: Dinh et al. (2015), NICE, section 3; Dinh et al. (2017), RealNVP, section 3.
+    Paper: Dinh et al. (2015, arXiv 1410.8516), NICE, section 3; Dinh et al. (2017, arXiv 1605.08803), RealNVP, section
+    3.
 
     >>> import torch
     >>> from flowlib.laws import Affine

@@ -17,7 +17,7 @@ def test_a_latent_leads_back_to_its_pixels(recipe) -> None:
     pixels = torch.randint(17, [5, 1, 8, 8], dtype=torch.uint8)
     for u in (0.5, 0.1 + 0.8 * torch.rand(pixels.shape)):
         with torch.no_grad():
-            y, _ = model.squeeze(model.flow.transform(to_latent(model, pixels, u))[0])
+            y, _ = model.logit(model.flow.transform(to_latent(model, pixels, u))[0])
         assert torch.equal((17 * y).floor().to(torch.uint8), pixels)
 
 

@@ -94,7 +94,7 @@ def show_images(rows: Mapping[str, Tensor] | Tensor, text: str, columns: int | N
 
 def to_unit(model: PixelFlow, s: Tensor) -> Tensor:
     """Points of the flow, on the line, as what is seen of them: numbers from 0 to 1."""
-    return model.squeeze(s)[0].clamp(0.0, 1.0)
+    return model.logit(s)[0].clamp(0.0, 1.0)
 
 
 def scale_names(flow: Flow) -> list[str]:

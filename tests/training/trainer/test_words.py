@@ -136,4 +136,6 @@ def test_a_label_for_a_model_without_classes_is_refused(unbroken, says):
 
 @pytest.mark.parametrize("option", ["images", "draws"])
 def test_an_evaluation_of_nothing_is_refused(option, unbroken, says):
-    assert f"evaluate: {option} must be a whole number, 1 or more; got 0" in says("evaluate", unbroken, f"--{option}", 0)
+    assert f"evaluate: {option} must be a whole number, 1 or more; got 0" in says(
+        "evaluate", unbroken, f"--{option}", 0
+    )

@@ -94,7 +94,7 @@ def test_a_conditional_flow_has_pictures_at_one_condition() -> None:
         model = PixelFlow(flow.given(context), 17).eval()
         with torch.no_grad():
             x = flow.transform(z, torch.tensor(context))[0]
-            expected = model.squeeze(x)[0].clamp(0.0, 1.0)
+            expected = model.logit(x)[0].clamp(0.0, 1.0)
         assert torch.allclose(snapshot(model, z), expected, atol=1e-5)
         layers = scrub_image_layers(model, z, columns=3)
         assert layers.scene.panels[0].title.startswith("after layer 4 of 4: at 4 × 4, step 2")
