@@ -135,7 +135,7 @@ def test_double_flows_take_float_data() -> None:
 def test_images_are_learned(classes: int) -> None:
     """A flow whose noise is a vector and whose data are images, with and without a class."""
     torch.manual_seed(0)
-    flow = glow((1, 4, 4), levels=1, steps=2, width=8, context_dim=classes)
+    flow = glow((1, 4, 4), scales=1, steps=2, width=8, context_dim=classes)
     assert flow.event_shape != flow.data_shape
     label = torch.arange(400) % 2
     images = torch.randn(400, 1, 4, 4) * (0.2 + label).view(-1, 1, 1, 1)
