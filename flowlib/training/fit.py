@@ -48,7 +48,8 @@ def fit(
 
     Args:
         flow: what is trained, in place.
-        data: points (n, D), images (n, C, H, W), of which a part is held out; or a sampler such as `toy.two_moons()`: every batch is fresh.
+        data: points (n, D) or images (n, C, H, W), of which a part is held out; or a sampler such as
+            `toy.two_moons()`: every batch is fresh.
         steps, batch, lr: how many steps, points in each, and the length of the first.
         context: conditions (one-hot labels, say), one row for each row of data, (n, C), for context_dim = C.
         entropy: of the data, in nats, if known: the floor of the loss. A sampler brings its own.

@@ -142,7 +142,9 @@ def test_images_are_learned(classes: int) -> None:
     context = one_hot(label).float() if classes else None
     history = fit(flow, images, steps=60, batch=64, context=context)
     assert history.best < history.held_out[0] - 1.0
-    with pytest.raises(ValueError, match=r"data must have shape \(n, 1, 4, 4\), the points of the flow; got \(400, 16\)"):
+    with pytest.raises(
+        ValueError, match=r"data must have shape \(n, 1, 4, 4\), the points of the flow; got \(400, 16\)"
+    ):
         fit(flow, images.flatten(1), context=context)
 
 

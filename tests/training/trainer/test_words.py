@@ -94,7 +94,7 @@ def test_tensors_of_another_model_are_not_resumed(unbroken, says, tmp_path):
     )
     save(tmp_path, "training", tensors, {key: value for key, value in card.items() if key != "step"})
     assert "has no 'step'" in says("train", "--out", tmp_path, "--resume")
-    save(tmp_path, "training", {}, card)
+    save(tmp_path, "training", {"losses/training": tensors["losses/training"]}, card)
     assert "is missing" in says("train", "--out", tmp_path, "--resume")
 
 
@@ -136,4 +136,6 @@ def test_a_label_for_a_model_without_classes_is_refused(unbroken, says):
 
 @pytest.mark.parametrize("option", ["images", "draws"])
 def test_an_evaluation_of_nothing_is_refused(option, unbroken, says):
-    assert f"evaluate: {option} must be a whole number, 1 or more; got 0" in says("evaluate", unbroken, f"--{option}", 0)
+    assert f"evaluate: {option} must be a whole number, 1 or more; got 0" in says(
+        "evaluate", unbroken, f"--{option}", 0
+    )
