@@ -90,15 +90,14 @@ def read_card(folder: Path, name: str) -> Card:
     try:
         card = json.loads(content)
         told = card["tensors"]
-        right = (
-            card["format"] in READABLE and Path(told["file"]).name == told["file"] and {"bytes", "sha256"} <= told.keys()
-        )
+        plain = Path(told["file"]).name == told["file"]
+        right = card["format"] in READABLE and plain and {"bytes", "sha256"} <= told.keys()
     except (ValueError, KeyError, TypeError, AttributeError):
         right = False
     if not right:
         raise ValueError(
-            f"{path} is damaged, or is no card of flowlib's: it must be JSON with format 1 or {FORMAT} and the file, bytes "
-            "and sha256 of its tensors. Copy or train the checkpoint again."
+            f"{path} is damaged, or is no card of flowlib's: it must be JSON with format 1 or {FORMAT} and the file, "
+            "bytes and sha256 of its tensors. Copy or train the checkpoint again."
         )
     return card
 

@@ -115,7 +115,7 @@ def test_prove_works_on_images(transform) -> None:
 
 
 BAD = [
-    (lambda: Squeeze((1, 7, 7)), "Squeeze: H and W must be even; got (1, 7, 7). Use fewer levels, or pad the images."),
+    (lambda: Squeeze((1, 7, 7)), "Squeeze: H and W must be even; got (1, 7, 7). Use fewer scales, or pad the images."),
     (lambda: Squeeze((7, 8)), "Squeeze: shape must be three whole numbers (C, H, W); got (7, 8)"),
     (lambda: Squeeze(8), "Squeeze: shape must be three whole numbers (C, H, W); got 8"),
     (lambda: Unflatten(()), "Unflatten: shape must hold whole numbers, such as (C, H, W); got ()"),
