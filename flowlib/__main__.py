@@ -73,16 +73,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def run_train(words: argparse.Namespace) -> int:
-    given = {each.name: getattr(words, each.name) for each in fields(Settings) if hasattr(words, each.name)}
-    if "arguments" in given:
-        given["arguments"] = parse_arguments(given["arguments"])
-    data, model = given.get("data", Settings.data), given.get("model", Settings.model)
-    out = words.out or Path("runs") / f"{data}-{model}"
-    with processes(words.device) as shared:
-        settings = resumed_settings(out, given) if words.resume else Settings(**given)
+def run_train(options: argparse.Namespace) -> int:
+    chosen = {each.name: getattr(options, each.name) for each in fields(Settings) if hasattr(options, each.name)}
+    if "arguments" in chosen:
+        chosen["arguments"] = parse_arguments(chosen["arguments"])
+    data, model = chosen.get("data", Settings.data), chosen.get("model", Settings.model)
+    out = options.out or Path("runs") / f"{data}-{model}"
+    with processes(options.device) as shared:
+        settings = resumed_settings(out, chosen) if options.resume else Settings(**chosen)
         data, model = prepared(settings)
-        result = train(settings, data, model, out, draw, shared, words.resume)
+        result = train(settings, data, model, out, draw, shared, options.resume)
         if not shared.first:
             return 0
     if result is None:
@@ -119,33 +119,33 @@ def draw(images: Tensor, levels: int) -> bytes:
     return sheet_png(images, levels)
 
 
-def run_sample(words: argparse.Namespace) -> int:
-    model = load(words.checkpoint, choose_device(words.device))
+def run_sample(options: argparse.Namespace) -> int:
+    model = load(options.checkpoint, choose_device(options.device))
     classes = model.card["classes"]
-    if words.label is not None:
+    if options.label is not None:
         if not classes:
             raise ValueError("sample: this model was trained without classes, so it takes no --label.")
-        check_choice("sample", "label", words.label, range(classes))
-    check_count("sample", "n", words.n)
-    drawn = samples(model, words.n, classes, words.temperature, words.label, words.seed)
-    write(words.out, draw(drawn, model.levels))
-    print(f"{words.n} images written to {words.out}")
+        check_choice("sample", "label", options.label, range(classes))
+    check_count("sample", "n", options.n)
+    drawn = samples(model, options.n, classes, options.temperature, options.label, options.seed)
+    write(options.out, draw(drawn, model.levels))
+    print(f"{options.n} images written to {options.out}")
     return 0
 
 
-def run_evaluate(words: argparse.Namespace) -> int:
-    model = load(words.checkpoint, choose_device(words.device))
+def run_evaluate(options: argparse.Namespace) -> int:
+    model = load(options.checkpoint, choose_device(options.device))
     card = model.card
     for name in ("images", "draws"):
-        if getattr(words, name) is not None:
-            check_count("evaluate", name, getattr(words, name))
-    check_choice(words.checkpoint, "data", card.get("data"), tuple(DATA))
+        if getattr(options, name) is not None:
+            check_count("evaluate", name, getattr(options, name))
+    check_choice(options.checkpoint, "data", card.get("data"), tuple(DATA))
     known = Score(**card["test"]) if card.get("test") else None
-    draws = words.draws if words.draws is not None else known.draws if known else 1
-    split = getattr(DATA[card["data"]](), words.part)
-    result = score(model, split, card["classes"], draws, words.images, words.seed)
-    print(f"{words.part}: {result}")
-    if known is None or words.part != "test":
+    draws = options.draws if options.draws is not None else known.draws if known else 1
+    split = getattr(DATA[card["data"]](), options.part)
+    result = score(model, split, card["classes"], draws, options.images, options.seed)
+    print(f"{options.part}: {result}")
+    if known is None or options.part != "test":
         return 0
     error = known.error if result.images == known.images else 3.0 * result.error  # other images: three times the error
     agrees = abs(result.bits_per_dim - known.bits_per_dim) <= error
@@ -155,12 +155,12 @@ def run_evaluate(words: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; errors are said in one sentence, and the exit status is then 2."""
-    words = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        return {"train": run_train, "sample": run_sample, "evaluate": run_evaluate}[words.command](words)
+        return {"train": run_train, "sample": run_sample, "evaluate": run_evaluate}[options.command](options)
     except ERRORS as error:
-        words = "the GPU is full. Use a smaller --batch." if isinstance(error, torch.OutOfMemoryError) else str(error)
-        print(f"flowlib: {words}", file=sys.stderr)
+        full = isinstance(error, torch.OutOfMemoryError)
+        print(f"flowlib: {'the GPU is full. Use a smaller --batch.' if full else error}", file=sys.stderr)
         return 2
 
 

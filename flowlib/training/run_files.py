@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowlib.models.checkpoint import Card, read, read_card, save, write
+from flowlib.models.checkpoint import FORMAT, Card, read, read_card, save, write
 from flowlib.training.settings import Settings
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam
@@ -66,6 +66,11 @@ def save_state(out: Path, settings: Settings, state: State) -> None:
 def read_state(out: Path, settings: Settings) -> State:
     """The state of the run in the folder, which must be one with these settings."""
     card, tensors = read(out, "training")
+    if card["format"] != FORMAT:
+        raise ValueError(
+            f"{out} cannot be resumed: an earlier flowlib has written it, in format {card['format']}; now it is {FORMAT}. "
+            "Start anew in another folder with --out. `flowlib evaluate` and `flowlib sample` still read it."
+        )
     if differences := settings.differences(card.get("settings", {})):
         raise ValueError(
             f"{out} holds another run: {'; '.join(differences)}. To resume it, repeat its settings or give "
@@ -84,11 +89,11 @@ def read_state(out: Path, settings: Settings) -> State:
     return State(*progress, parts["model"], parts["averaged"], parts["best"], moments)
 
 
-def resumed_settings(out: Path, given: dict[str, Any]) -> Settings:
-    """The settings of the run in the folder, with those that are given now."""
+def resumed_settings(out: Path, chosen: dict[str, Any]) -> Settings:
+    """The settings of the run in the folder, with those that are chosen now."""
     stored = read_card(out, "training").get("settings", {})
     known = {name: value for name, value in stored.items() if name in Settings.__dataclass_fields__}
-    return Settings(**{**known, **given})
+    return Settings(**{**known, **chosen})
 
 
 def save_model(out: Path, tensors: Mapping[str, Tensor], card: Card) -> None:

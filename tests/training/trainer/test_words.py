@@ -98,6 +98,13 @@ def test_tensors_of_another_model_are_not_resumed(unbroken, says, tmp_path):
     assert "is missing" in says("train", "--out", tmp_path, "--resume")
 
 
+def test_a_run_of_an_earlier_format_is_not_resumed(unbroken, says, tmp_path):
+    """Its tensors mean another map."""
+    card, tensors = read(unbroken, "training")
+    save(tmp_path, "training", tensors, card | {"format": 1})
+    assert "an earlier flowlib has written it, in format 1" in says("train", "--out", tmp_path, "--resume")
+
+
 def test_a_folder_that_cannot_be_written_to_is_found_at_once(monkeypatch, says, tmp_path):
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
