@@ -68,7 +68,7 @@ def read_state(out: Path, settings: Settings) -> State:
     card, tensors = read(out, "training")
     if card["format"] != FORMAT:
         raise ValueError(
-            f"{out} cannot be resumed: an earlier flowlib has written it, in format {card['format']}; now it is {FORMAT}. "
+            f"{out} cannot be resumed: an earlier flowlib has written it, in format {card['format']}, not {FORMAT}. "
             "Start anew in another folder with --out. `flowlib evaluate` and `flowlib sample` still read it."
         )
     if differences := settings.differences(card.get("settings", {})):
