@@ -19,6 +19,8 @@ from flowlib.datasets import images
 from flowlib.models import real_nvp
 from flowlib.models.images import glow
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
+from flowlib.training import loop
+from flowlib.training.loop import Descent, learn_units, trained
 
 GOAL, GAUSSIAN = 2.45, 2.98
 DRAWS = 20  # of noise for each test image
@@ -37,15 +39,14 @@ def gaussian_bits(train: Tensor, test: Tensor) -> Tensor:
 
 def train(model: PixelFlow, pixels: Tensor, steps: int, batch: int, lr: float) -> None:
     """Adam, its step following a cosine from lr to 0; the last weights count, none are chosen."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        loss = model.bits_per_dim(pixels[torch.randint(len(pixels), [batch])]).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
-        optimizer.step()
-        schedule.step()
+    learn_units(model, pixels)
+    descent = Descent(trained(model), clip=5.0)
+
+    def take_step(lr: float) -> None:
+        descent.take_step(lr, model.bits_per_dim(pixels[torch.randint(len(pixels), [batch])]).mean())
+
+    loop.run(take_step, lambda: descent.step / steps, lambda done, stop: None, lr=lr)
+    descent.read()  # a loss that is not a number is found here
     model.eval()
 
 

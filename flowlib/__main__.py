@@ -13,17 +13,22 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from flowlib.datasets.images import ImageSet
 from flowlib.models.checkpoint import write
-from flowlib.models.pretrained import DATA, load, names
+from flowlib.models.pretrained import DATA, DEQUANTIZE, MODELS, all_arguments, build, check_arguments, load, names
+from flowlib.pixels.pixel_flow import PixelFlow
 from flowlib.support.checks import check_choice, check_count
-from flowlib.training.evaluation import Score, picture, samples, score
+from flowlib.training.evaluation import Score, classes_of, samples, score
 from flowlib.training.processes import choose_device, processes
 from flowlib.training.run_files import resumed_settings
+from flowlib.training.seeds import WEIGHTS, mixed, seeded
 from flowlib.training.settings import Settings, option, parse_arguments
 from flowlib.training.trainer import train
 
 ERRORS = (ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError)
+CHOICES = {"data": DATA, "model": MODELS, "dequantize": DEQUANTIZE}  # settings that are names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     page = commands.add_parser("train", parents=[device], help="train a model", description="Train a model on images.")
     for each in fields(Settings):
         default, name = Settings.default(each), option(each.name)
+        about = each.metadata["help"] + (f": {', '.join(CHOICES[each.name])}" if each.name in CHOICES else "")
         shown = "" if default is None or default is False or default == {} else f" ({default})"
         kind = str if each.name == "data" else type(default)
         extra: dict = {"type": float if default is None else kind, "metavar": name.strip("-").upper()}
@@ -43,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
             extra = {"nargs": "+", "metavar": "NAME=VALUE"}
         elif kind is bool:
             extra = {"action": argparse.BooleanOptionalAction}
-        page.add_argument(name, dest=each.name, default=argparse.SUPPRESS, help=each.metadata["help"] + shown, **extra)
+        page.add_argument(name, dest=each.name, default=argparse.SUPPRESS, help=about + shown, **extra)
     page.add_argument("--out", type=Path, help="folder of the run (runs/DATA-MODEL)")
     page.add_argument("--resume", action="store_true", help="go on from the checkpoint in the folder of the run")
 
@@ -67,15 +73,16 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def run_train(told: argparse.Namespace) -> int:
-    given = {each.name: getattr(told, each.name) for each in fields(Settings) if hasattr(told, each.name)}
-    if "arguments" in given:
-        given["arguments"] = parse_arguments(given["arguments"])
-    data, model = given.get("data", Settings.data), given.get("model", Settings.model)
-    out = told.out or Path("runs") / f"{data}-{model}"
-    with processes(told.device) as shared:
-        settings = resumed_settings(out, given) if told.resume else Settings(**given)
-        result = train(settings, out, shared, told.resume)
+def run_train(options: argparse.Namespace) -> int:
+    chosen = {each.name: getattr(options, each.name) for each in fields(Settings) if hasattr(options, each.name)}
+    if "arguments" in chosen:
+        chosen["arguments"] = parse_arguments(chosen["arguments"])
+    data, model = chosen.get("data", Settings.data), chosen.get("model", Settings.model)
+    out = options.out or Path("runs") / f"{data}-{model}"
+    with processes(options.device) as shared:
+        settings = resumed_settings(out, chosen) if options.resume else Settings(**chosen)
+        data, model = prepared(settings)
+        result = train(settings, data, model, out, draw, shared, options.resume)
         if not shared.first:
             return 0
     if result is None:
@@ -85,33 +92,60 @@ def run_train(told: argparse.Namespace) -> int:
     return 0
 
 
-def run_sample(told: argparse.Namespace) -> int:
-    model = load(told.checkpoint, choose_device(told.device))
+def prepared(settings: Settings) -> tuple[ImageSet, PixelFlow]:
+    """The images that the settings name, and the model, untrained."""
+    check_choice("train", "data", settings.data, tuple(DATA))
+    check_arguments("train", settings.model, settings.arguments)
+    check_choice("train", "dequantize", settings.dequantize, DEQUANTIZE)
+    data = DATA[settings.data]()
+    card = {
+        "data": settings.data,
+        "shape": list(data.shape),
+        "levels": data.levels,
+        "classes": classes_of(data) if settings.conditional else 0,
+        "model": settings.model,
+        "arguments": all_arguments(settings.model, settings.arguments),
+        "dequantize": settings.dequantize,
+        "alpha": settings.alpha,
+    }
+    with seeded(mixed(settings.seed, WEIGHTS), torch.device("cpu")):
+        return data, build(card, "train")
+
+
+def draw(images: Tensor, levels: int) -> bytes:
+    """A picture of images; what draws is loaded only where it is needed."""
+    from flowlib.viz.chapters.sheet import sheet_png
+
+    return sheet_png(images, levels)
+
+
+def run_sample(options: argparse.Namespace) -> int:
+    model = load(options.checkpoint, choose_device(options.device))
     classes = model.card["classes"]
-    if told.label is not None:
+    if options.label is not None:
         if not classes:
             raise ValueError("sample: this model was trained without classes, so it takes no --label.")
-        check_choice("sample", "label", told.label, range(classes))
-    check_count("sample", "n", told.n)
-    drawn = samples(model, told.n, classes, told.temperature, told.label, told.seed)
-    write(told.out, picture(drawn, model.levels))
-    print(f"{told.n} images written to {told.out}")
+        check_choice("sample", "label", options.label, range(classes))
+    check_count("sample", "n", options.n)
+    drawn = samples(model, options.n, classes, options.temperature, options.label, options.seed)
+    write(options.out, draw(drawn, model.levels))
+    print(f"{options.n} images written to {options.out}")
     return 0
 
 
-def run_evaluate(told: argparse.Namespace) -> int:
-    model = load(told.checkpoint, choose_device(told.device))
+def run_evaluate(options: argparse.Namespace) -> int:
+    model = load(options.checkpoint, choose_device(options.device))
     card = model.card
     for name in ("images", "draws"):
-        if getattr(told, name) is not None:
-            check_count("evaluate", name, getattr(told, name))
-    check_choice(told.checkpoint, "data", card.get("data"), tuple(DATA))
+        if getattr(options, name) is not None:
+            check_count("evaluate", name, getattr(options, name))
+    check_choice(options.checkpoint, "data", card.get("data"), tuple(DATA))
     known = Score(**card["test"]) if card.get("test") else None
-    draws = told.draws if told.draws is not None else known.draws if known else 1
-    split = getattr(DATA[card["data"]](), told.part)
-    result = score(model, split, card["classes"], draws, told.images, told.seed)
-    print(f"{told.part}: {result}")
-    if known is None or told.part != "test":
+    draws = options.draws if options.draws is not None else known.draws if known else 1
+    split = getattr(DATA[card["data"]](), options.part)
+    result = score(model, split, card["classes"], draws, options.images, options.seed)
+    print(f"{options.part}: {result}")
+    if known is None or options.part != "test":
         return 0
     error = known.error if result.images == known.images else 3.0 * result.error  # other images: three times the error
     agrees = abs(result.bits_per_dim - known.bits_per_dim) <= error
@@ -121,12 +155,12 @@ def run_evaluate(told: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; errors are said in one sentence, and the exit status is then 2."""
-    told = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
-        return {"train": run_train, "sample": run_sample, "evaluate": run_evaluate}[told.command](told)
+        return {"train": run_train, "sample": run_sample, "evaluate": run_evaluate}[options.command](options)
     except ERRORS as error:
-        words = "the GPU is full. Use a smaller --batch." if isinstance(error, torch.OutOfMemoryError) else str(error)
-        print(f"flowlib: {words}", file=sys.stderr)
+        full = isinstance(error, torch.OutOfMemoryError)
+        print(f"flowlib: {'the GPU is full. Use a smaller --batch.' if full else error}", file=sys.stderr)
         return 2
 
 

@@ -59,18 +59,18 @@ def read(folder: Path, name: str) -> tuple[Card, dict[str, Tensor]]:
         ValueError: either is damaged, or is something else, such as a pickle.
     """
     card = read_card(folder, name)
-    told = card["tensors"]
-    path = folder / told["file"]
+    stored = card["tensors"]
+    path = folder / stored["file"]
     content = _content(path, f"{folder / name}.json names it")
     if pickled(content):
         raise ValueError(f"{path} holds a pickle and is refused. {WHY_NOT}")
     again = "Copy or train the checkpoint again."
-    if len(content) != told["bytes"]:
+    if len(content) != stored["bytes"]:
         raise ValueError(
-            f"{path} is damaged: it has {len(content):,} bytes, and its card says {told['bytes']:,}; a copy may have "
+            f"{path} is damaged: it has {len(content):,} bytes, and its card says {stored['bytes']:,}; a copy may have "
             f"broken off. {again}"
         )
-    if hashlib.sha256(content).hexdigest() != told["sha256"]:
+    if hashlib.sha256(content).hexdigest() != stored["sha256"]:
         raise ValueError(f"{path} is damaged: it is not the file that its card names, the hashes differ. {again}")
     try:
         return card, safetensors.torch.load(content)
@@ -89,9 +89,9 @@ def read_card(folder: Path, name: str) -> Card:
     content = _content(path, f"{folder} is no checkpoint without it.{pickles}")
     try:
         card = json.loads(content)
-        told = card["tensors"]
-        plain = Path(told["file"]).name == told["file"]
-        right = card["format"] in READABLE and plain and {"bytes", "sha256"} <= told.keys()
+        stored = card["tensors"]
+        plain = Path(stored["file"]).name == stored["file"]
+        right = card["format"] in READABLE and plain and {"bytes", "sha256"} <= stored.keys()
     except (ValueError, KeyError, TypeError, AttributeError):
         right = False
     if not right:

@@ -132,15 +132,17 @@ class PixelFlow(nn.Module):
         return bits(self.log_prob(pixels, context), self.data_shape.numel())
 
     def bound(self, pixels: Tensor, k: int, context: Tensor | None = None) -> Tensor:
-        """The lower bound of log P(x) by k draws of noise, log (1/k) Σ_i exp(log_prob_i): (..., C, H, W) -> (...).
+        """The lower bound of log P(x) by k draws of noise, `bound` of `log_probs`: (..., C, H, W) -> (...).
 
         On the average it grows with k and tends to log P(x); k = 1 is `log_prob`. It costs k times as much.
-        Paper: Burda et al. (2016, arXiv 1509.00519), Importance weighted autoencoders, section 3; Hoogeboom et al.
-        (2020, arXiv 2001.11235), Learning discrete distributions by dequantization.
         """
+        return bound(self.log_probs(pixels, k, context))
+
+    def log_probs(self, pixels: Tensor, k: int, context: Tensor | None = None) -> Tensor:
+        """`log_prob` with each of k draws of noise: (..., C, H, W) -> (k, ...)."""
         check_count("PixelFlow.bound", "k", k)
         check_pixels("PixelFlow", pixels, self.data_shape, self.levels)
-        return self.one_draw(pixels.expand(k, *pixels.shape), context).logsumexp(0) - math.log(k)
+        return self.one_draw(pixels.expand(k, *pixels.shape), context)
 
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
@@ -174,6 +176,15 @@ class PixelFlow(nn.Module):
         ]
         total = average(self.flow.log_prob(s, context).double() + slopes + scale - log_q)
         return Ledger(rows, total, self.data_shape.numel(), n, self.levels)
+
+
+def bound(log_probs: Tensor) -> Tensor:
+    """log (1/k) Σ_i P_i, of log P_i by k draws of noise: (k, ...) -> (...).
+
+    Paper: Burda et al. (2016), Importance weighted autoencoders, section 3, arXiv 1509.00519; Hoogeboom et al. (2020),
+    Learning discrete distributions by dequantization, arXiv 2001.11235.
+    """
+    return log_probs.logsumexp(0) - math.log(len(log_probs))
 
 
 def average(values: Tensor) -> float:

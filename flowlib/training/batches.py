@@ -1,19 +1,22 @@
 """Where the points of a fit come from: the rows of a tensor in a new order each epoch, or a sampler without end."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from flowlib.core import Flow
-from flowlib.training.inputs import check_data
+from flowlib.training.inputs import check_context, check_data
 
 CHUNK = 16_384  # rows in one evaluation: more do not fit the cache and cost more a row
 HELD_OUT = 10_000  # fresh held-out points from a sampler
 HELD_OUT_SEED = 2**31 - 1  # the same held-out points in every fit, so that fits can be compared
-UNITS = 2**18  # numbers that a flow learns its units from, at most: 4096 vectors of 64, 334 images of 28 × 28
 FRESH = 50  # batches drawn from a sampler at once
+UNITS = 2**18  # numbers that a flow learns its units from, at most: 4096 vectors of 64, 334 images of 28 × 28
+
+Rows = tuple[Tensor, ...]  # points (n, D), and where there is a context, (n, C), this too
 
 
 class Sampler(Protocol):
@@ -25,42 +28,73 @@ class Sampler(Protocol):
     def sample(self, n: int, seed: int = 0) -> Tensor: ...
 
 
-def shuffled(x: Tensor, context: Tensor | None, batch: int, generator: torch.Generator) -> Iterator[tuple]:
-    """Batches for ever: in each epoch every row once, in a new order; an incomplete last batch is left out."""
-    batch = min(batch, len(x))
-    while True:
-        order = torch.randperm(len(x), generator=generator)[: len(x) // batch * batch].to(x.device)
-        parts = [x[order].split(batch)] + ([] if context is None else [context[order].split(batch)])
-        yield from zip(*parts, strict=True)
+@dataclass
+class Points:
+    """All the points of a fit, checked, in the dtype and on the device of the flow.
+
+    Args:
+        first: training points that the flow learns its units from.
+        batches: training points for ever.
+        held_out: points that are never trained on.
+        floor: the least loss that can be expected at these, in nats, where it is known.
+    """
+
+    first: Rows
+    batches: Iterator[Rows]
+    held_out: Rows
+    floor: float | None
 
 
-def fresh_batches(data: Sampler, batch: int, flow: Flow, generator: torch.Generator) -> Iterator[tuple]:
-    """Batches for ever, never the same point twice."""
-    while True:
-        seed = int(torch.randint(HELD_OUT_SEED, (), generator=generator))
-        for x in fresh(data, FRESH * batch, seed, flow).split(batch):
-            yield (x,)
+def of_tensor(
+    flow: Flow, data: Tensor, context: Tensor | None, held_out: float, batch: int, generator: torch.Generator
+) -> Points:
+    """The rows of a tensor, of which a fraction is held out."""
+    x = check_data(data, flow)
+    context = check_context(context, flow, len(x))
+    rows = (x,) if context is None else (x, context)
+    size = max(1, round(held_out * len(x)))
+    order = torch.randperm(len(x), generator=generator).to(x.device)
+    test, train = (tuple(part[which] for part in rows) for which in (order[:size], order[size:]))
+    first = tuple(part[: units(flow)] for part in train)
+    return Points(first, shuffled(train, batch, generator), test, None)
 
 
-def fresh(data: Sampler, n: int, seed: int, flow: Flow) -> Tensor:
-    """n samples, checked, in the dtype and on the device of the flow."""
-    return check_data(data.sample(n, seed=seed), flow)
+def of_sampler(flow: Flow, data: Sampler, batch: int, generator: torch.Generator) -> Points:
+    """Samples, never the same point twice; the floor is the truth's own score, or its entropy."""
+    first, held_out = fresh(flow, data, units(flow), HELD_OUT_SEED - 1), fresh(flow, data, HELD_OUT, HELD_OUT_SEED)
+    floor = getattr(data, "entropy", None)
+    if hasattr(data, "log_prob"):
+        with torch.no_grad():
+            floor = mean_in_chunks(lambda x: -data.log_prob(x), held_out)
+    return Points(first, fresh_batches(flow, data, batch, generator), held_out, floor)
 
 
-def units_of(flow: Flow) -> int:
-    """How many rows a flow learns its units from."""
+def units(flow: Flow) -> int:
+    """How many points a flow learns its units from."""
     return max(1, UNITS // max(64, flow.data_shape.numel()))
 
 
-def score_of_truth(data: Sampler, x: Tensor) -> float | None:
-    """−mean log p of the true density at the held-out points, where it is known."""
-    if not hasattr(data, "log_prob"):
-        return None
-    with torch.no_grad():
-        return mean_in_chunks(lambda rows: -data.log_prob(rows), x)
+def fresh(flow: Flow, data: Sampler, n: int, seed: int) -> Rows:
+    return (check_data(data.sample(n, seed=seed), flow),)
 
 
-def mean_in_chunks(loss: Callable[..., Tensor], x: Tensor, context: Tensor | None = None) -> float:
-    """The mean of loss(rows) over the rows of x, in pieces that fit the cache."""
-    parts = [x.split(CHUNK)] + ([] if context is None else [context.split(CHUNK)])
-    return sum(float(loss(*rows).sum(dtype=torch.float64)) for rows in zip(*parts, strict=True)) / len(x)
+def shuffled(rows: Rows, batch: int, generator: torch.Generator) -> Iterator[Rows]:
+    """Batches for ever: in each epoch every row once, in a new order; an incomplete last batch is left out."""
+    n = len(rows[0])
+    batch = min(batch, n)
+    while True:
+        order = torch.randperm(n, generator=generator)[: n // batch * batch].to(rows[0].device)
+        yield from zip(*(part[order].split(batch) for part in rows), strict=True)
+
+
+def fresh_batches(flow: Flow, data: Sampler, batch: int, generator: torch.Generator) -> Iterator[Rows]:
+    """Batches for ever, never the same point twice."""
+    while True:
+        seed = int(torch.randint(HELD_OUT_SEED, (), generator=generator))
+        yield from zip(*(part.split(batch) for part in fresh(flow, data, FRESH * batch, seed)), strict=True)
+
+
+def mean_in_chunks(loss: Callable[..., Tensor], rows: Rows) -> float:
+    """The mean of loss(*rows) over the rows, in pieces that fit the cache."""
+    pieces = zip(*(part.split(CHUNK) for part in rows), strict=True)
+    return sum(float(loss(*piece).sum(dtype=torch.float64)) for piece in pieces) / len(rows[0])

@@ -7,35 +7,23 @@ H(data) and −log Z are the floors: no model can go below. Both keep the weight
 train on, and neither changes the global random state: everything random comes from `seed`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from flowlib.core import Flow
-from flowlib.training.batches import (
-    HELD_OUT,
-    HELD_OUT_SEED,
-    Sampler,
-    fresh,
-    fresh_batches,
-    mean_in_chunks,
-    score_of_truth,
-    shuffled,
-    units_of,
-)
+from flowlib.training import loop
+from flowlib.training.batches import HELD_OUT, Sampler, mean_in_chunks, of_sampler, of_tensor
 from flowlib.training.history import History
-from flowlib.training.inputs import (
-    check_context,
-    check_data,
-    check_energy,
-    check_floor,
-    check_flow,
-    check_fraction,
-    check_numbers,
-)
-from flowlib.training.loop import descend, learn_units
+from flowlib.training.inputs import check_context, check_energy, check_floor, check_flow, check_fraction, check_numbers
+from flowlib.training.loop import Bar, Best, Descent, NotFinite, copies, learn_units, trained
+from flowlib.training.seeds import seeded
+
+CHECKS = 40  # at most so many looks at the held-out points in one fit ...
+EVERY = 50  # ... and at least so many steps between two of them
 
 
 def fit(
@@ -60,7 +48,8 @@ def fit(
 
     Args:
         flow: what is trained, in place.
-        data: points (n, D), images (n, C, H, W), of which a part is held out; or a sampler such as `toy.two_moons()`: every batch is fresh.
+        data: points (n, D) or images (n, C, H, W), of which a part is held out; or a sampler such as
+            `toy.two_moons()`: every batch is fresh.
         steps, batch, lr: how many steps, points in each, and the length of the first.
         context: conditions (one-hot labels, say), one row for each row of data, (n, C), for context_dim = C.
         entropy: of the data, in nats, if known: the floor of the loss. A sampler brings its own.
@@ -80,48 +69,36 @@ def fit(
     entropy, held_out = check_floor(entropy), check_fraction("fit", "held_out", held_out)
     generator = torch.Generator().manual_seed(seed)
     if isinstance(data, Tensor) or not hasattr(data, "sample"):
-        rows = check_data(data, flow)
-        told = check_context(context, flow, len(rows))
-        test_size = max(1, round(held_out * len(rows)))
-        order = torch.randperm(len(rows), generator=generator).to(rows.device)
-        test, train = order[:test_size], order[test_size:]
-        test_x, test_context = rows[test], None if told is None else told[test]
-        train_x, train_context = rows[train], None if told is None else told[train]
-        batches = shuffled(train_x, train_context, batch, generator)
-        truth = None
+        points = of_tensor(flow, data, context, held_out, batch, generator)
     else:
-        test_x, test_context = fresh(data, HELD_OUT, HELD_OUT_SEED, flow), check_context(context, flow, 0)
-        batches = fresh_batches(data, batch, flow, generator)
-        train_x, train_context = fresh(data, units_of(flow), HELD_OUT_SEED - 1, flow), None
-        entropy = getattr(data, "entropy", None) if entropy is None else entropy
-        truth = score_of_truth(data, test_x)
+        check_context(context, flow, 0)
+        points = of_sampler(flow, data, batch, generator)
     log_prob = torch.compile(flow.log_prob) if compile else flow.log_prob
 
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
-        loss = -log_prob(*next(batches)).mean()
+        loss = -log_prob(*next(points.batches)).mean()
         return loss, loss
 
     def evaluate() -> float:
-        return mean_in_chunks(lambda *rows: -flow.log_prob(*rows), test_x, test_context)
+        return mean_in_chunks(lambda *rows: -flow.log_prob(*rows), points.held_out)
 
     def explain() -> str:
         with torch.no_grad():
-            worst = flow.log_prob(test_x, test_context)
-        bad = int((~worst.isfinite()).sum())
+            found = flow.log_prob(*points.held_out)
+        bad = int((~found.isfinite()).sum())
         if bad:
             return (
-                f"Likely cause: log_prob is not finite for {bad} of {len(test_x)} held-out points even with the best "
+                f"Likely cause: log_prob is not finite for {bad} of {len(found)} held-out points even with the best "
                 f"weights; they lie where the flow has no density (outside the box of a uniform base?) or are very "
-                f"large (the largest |x| is {test_x.abs().max():.3g}: divide by the standard deviation)."
+                f"large (the largest |x| is {points.held_out[0].abs().max():.3g}: divide by the standard deviation)."
             )
         return f"Likely cause: the steps are too long; try lr={lr / 10:g} (it was {lr:g}) or a smaller clip."
 
-    with seeded(seed, flow):
-        n = units_of(flow)
-        learn_units(flow, train_x[:n], None if train_context is None else train_context[:n])
+    with seeded(seed, next(flow.parameters()).device):
+        learn_units(flow, *points.first)
         return descend(
             flow, loss_at, evaluate, explain, name="fit", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
-            floor=entropy if truth is None else truth,
+            floor=points.floor if entropy is None else entropy,
         )  # fmt: skip
 
 
@@ -156,7 +133,7 @@ def fit_energy(
     check_flow("fit_energy", flow, context_given=False)
     lr, clip = check_numbers("fit_energy", steps, batch, lr, clip, snapshots)
     log_z = getattr(energy, "log_z", None)
-    with seeded(seed, flow):
+    with seeded(seed, next(flow.parameters()).device):
         check_energy(energy, flow)
         noise = flow.base.sample(HELD_OUT)
 
@@ -171,7 +148,7 @@ def fit_energy(
             return flow.base.log_prob(z) - log_det + energy(x)
 
         def evaluate() -> float:
-            return mean_in_chunks(losses, noise)
+            return mean_in_chunks(losses, (noise,))
 
         def explain() -> str:
             x, _ = flow.transform(noise)
@@ -186,10 +163,89 @@ def fit_energy(
         )  # fmt: skip
 
 
-@contextmanager
-def seeded(seed: int, flow: Flow) -> Iterator[None]:
-    """Random numbers by `seed` inside; the global random state afterwards as it was before."""
-    device = next(flow.parameters()).device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+def descend(
+    flow: Flow,
+    loss_at: Callable[[int], tuple[Tensor, Tensor]],
+    evaluate: Callable[[], float],
+    explain: Callable[[], str],
+    *,
+    name: str,
+    steps: int,
+    lr: float,
+    clip: float,
+    snapshots: int,
+    floor: float | None,
+) -> History:
+    """Take the steps and leave the best weights in the flow, in eval mode, whatever happens on the way.
+
+    There are four ends: the steps are done; somebody presses stop (KeyboardInterrupt), and the fit returns as usual and
+    says so; the loss becomes nan, and a FloatingPointError names the step and the likely cause; anything else goes
+    wrong, and that error passes through.
+
+    Args:
+        flow: what is trained.
+        loss_at: step -> the loss to descend and the loss to record, both ().
+        evaluate: the loss on held-out points.
+        explain: called with the best weights in place after the loss became nan: the likely cause in words.
+        name: who speaks in messages, "fit" or "fit_energy".
+        steps, lr: how many steps, and the length of the first one; the last one has almost length zero.
+        clip: gradients longer than this are cut to it.
+        snapshots: how many states to record, closer together at the start.
+        floor: the least possible loss, for the progress bar and the history.
+    """
+    descent, best = Descent(trained(flow), clip), Best(copies(flow.state_dict()))
+    history = History(descent.losses, floor=floor)
+    wanted = {round(steps * (i / max(snapshots - 1, 1)) ** 2) for i in range(snapshots)}
+    every, bar, started = max(EVERY, steps // CHECKS), Bar(steps), time.perf_counter()
+
+    def take_step(lr: float) -> None:
+        descent.take_step(lr, *loss_at(descent.step))
+
+    def look() -> None:
+        """Read the losses, look at the held-out points, keep the weights if they are the best."""
+        descent.read()
+        flow.eval()
+        with torch.no_grad():
+            loss = evaluate()
+        flow.train()
+        if math.isnan(loss):
+            raise NotFinite(descent.step + 1)
+        history.held_out[descent.step] = loss
+        best.offer(descent.step, loss, flow.state_dict())
+        descent.norms.clear()
+
+    def record() -> None:
+        if descent.step in wanted:
+            history.snapshots[descent.step] = copies(flow.state_dict())
+
+    def words() -> str:
+        loss = descent.pending[-1].item() if descent.pending else descent.losses[-1]
+        return f"loss {loss:.3f}" + ("" if floor is None else f" = floor + {loss - floor:.3f}")
+
+    def after(done: bool, stop: bool) -> None:
+        record()
+        if descent.step % every == 0 or done:
+            look()
+        bar.show(descent.step, words)
+
+    try:
+        look()
+        record()
+        try:
+            loop.run(take_step, lambda: descent.step / steps, after, lr=lr)
+        except KeyboardInterrupt:
+            look()
+            history.stopped = f"stopped by hand after {descent.step} of {steps} steps"
+    except NotFinite as error:
+        flow.load_state_dict(best.tensors)
+        flow.eval()
+        raise FloatingPointError(
+            f"{name}: the loss is nan or infinite at step {error.step}.{descent.longest_gradient()} {explain()} "
+            f"The flow holds its best weights again, those of step {best.step}."
+        ) from None
+    finally:
+        flow.load_state_dict(best.tensors)
+        flow.eval()
+        history.best_step, history.seconds = best.step, time.perf_counter() - started
+        bar.close()
+    return history

@@ -1,7 +1,6 @@
 """What a fit leaves behind: its losses, when it was best, and the weights on the way."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -10,7 +9,7 @@ BOUNDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # nats above the floor,
 
 @dataclass(repr=False)
 class History:
-    """The record of `fit` or `fit_energy`.
+    """The record of `fit` or `fit_energy`; `flowlib.viz.losses` draws it.
 
     Args:
         losses: the training loss of every step, in nats.
@@ -50,9 +49,3 @@ class History:
             return f"History: {end}, held-out loss {self.best:.1f} nats"
         bound = next((bound for bound in BOUNDS if self.gap < bound), None)
         return f"History: {end}, {f'less than {bound}' if bound else f'more than {BOUNDS[-1]}'} nats above the floor"
-
-    def plot(self, ax: Any = None) -> Any:
-        """Training and held-out loss over the steps, the floor as a line: a Picture, or drawn into given axes."""
-        from flowlib.viz.chapters.losses import losses  # a server without a screen can fit, too
-
-        return losses(self, ax)

@@ -50,7 +50,7 @@ def check_data(data: Tensor, flow: Flow) -> Tensor:
     if constant:
         where = f"column {constant[0][0]}" if len(shape) == 1 else f"the number at {tuple(constant[0])}"
         raise ValueError(
-            f"fit: {where} of data has the same value in every row: its density is infinite. Leave it out, or add noise."
+            f"fit: {where} of data has the same value in every row: its density is infinite. Leave it out."
         )
     like = next(flow.parameters())
     return data.to(device=like.device, dtype=like.dtype)

@@ -1,6 +1,6 @@
 """What a training run leaves in its folder, and how it goes on from there.
 
-    training.json, training-….safetensors    all that is needed to go on: weights, averages, moments, step, losses
+    training.json, training-….safetensors    all that is needed to go on: a `State`
     model.json, model-….safetensors          the averaged model that was best on validation images, for `flowlib.load`
     losses.csv                               the training loss of every step, in bits per dimension
     samples-000500.png                       samples at step 500
@@ -8,100 +8,100 @@
 Each file is written in one step, so that a run can be killed at any moment.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from flowlib.models.checkpoint import Card, fill, read, read_card, save, write
-from flowlib.training.evaluation import Score
+from flowlib.models.checkpoint import FORMAT, Card, read, read_card, save, write
 from flowlib.training.settings import Settings
-
-if TYPE_CHECKING:
-    from flowlib.training.trainer import Trainer
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam
 
 
-def save_run(trainer: "Trainer") -> None:
-    """Write the training checkpoint, the model that is kept and the losses."""
-    state = trainer.optimizer.state
-    tensors = {f"model/{name}": value for name, value in trainer.model.state_dict().items()}
-    tensors |= {f"averaged/{name}": value for name, value in trainer.averaged.items()}
-    tensors |= {f"best/{name}": value for name, value in trainer.best.items()}
-    for name, value in trainer.parameters.items():
-        tensors |= {f"{moment}/{name}": state[value][moment] for moment in MOMENTS if value in state}
-    tensors["losses/training"] = torch.tensor(trainer.losses, dtype=torch.float32)
+@dataclass
+class State:
+    """Where a run is, after a whole step.
+
+    Args:
+        step: how many steps are done.
+        seconds: how long they took.
+        losses: of every step, in bits per dimension.
+        validation: what each look at the validation images found, as cards.
+        model: the state_dict of the model.
+        averaged: the averaged parameters, by name.
+        best: the averaged parameters that were best on the validation images; empty before the first look.
+        moments: what Adam knows: "step", "exp_avg", "exp_avg_sq" -> parameter -> tensor; empty before the first step.
+    """
+
+    step: int
+    seconds: float
+    losses: list[float]
+    validation: list[dict[str, float]]
+    model: dict[str, Tensor]
+    averaged: dict[str, Tensor]
+    best: dict[str, Tensor]
+    moments: dict[str, dict[str, Tensor]]
+
+
+def save_state(out: Path, settings: Settings, state: State) -> None:
+    """Write the training checkpoint and the losses."""
+    parts = {"model": state.model, "averaged": state.averaged, "best": state.best, **state.moments}
+    tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
+    tensors["losses/training"] = torch.tensor(state.losses, dtype=torch.float32)
     card = {
-        "settings": trainer.settings.as_card(),
-        "step": trainer.step,
-        "seconds": trainer.seconds,
-        "validation": trainer.validation,
+        "settings": settings.as_card(),
+        "step": state.step,
+        "seconds": state.seconds,
+        "validation": state.validation,
     }
-    save(trainer.out, "training", tensors, card)
-    lines = [f"{step},{loss!r}\n" for step, loss in enumerate(trainer.losses, 1)]
-    write(trainer.out / "losses.csv", "".join(["step,bits_per_dim\n", *lines]).encode())
-    save_model(trainer)
+    save(out, "training", tensors, card)
+    lines = [f"{step},{loss!r}\n" for step, loss in enumerate(state.losses, 1)]
+    write(out / "losses.csv", "".join(["step,bits_per_dim\n", *lines]).encode())
 
 
-def restore_run(trainer: "Trainer") -> None:
-    """Go on where the training checkpoint in the folder was written."""
-    card, tensors = read(trainer.out, "training")
-    if differences := trainer.settings.differences(card.get("settings", {})):
+def read_state(out: Path, settings: Settings) -> State:
+    """The state of the run in the folder, which must be one with these settings."""
+    card, tensors = read(out, "training")
+    if card["format"] != FORMAT:
         raise ValueError(
-            f"{trainer.out} holds another run: {'; '.join(differences)}. To resume it, repeat its settings or give "
+            f"{out} cannot be resumed: an earlier flowlib has written it, in format {card['format']}, not {FORMAT}. "
+            "Start anew in another folder with --out. `flowlib evaluate` and `flowlib sample` still read it."
+        )
+    if differences := settings.differences(card.get("settings", {})):
+        raise ValueError(
+            f"{out} holds another run: {'; '.join(differences)}. To resume it, repeat its settings or give "
             "none; or start anew in another folder with --out."
         )
     parts: dict[str, dict[str, Tensor]] = {key: {} for key in ("model", "averaged", "best", "losses", *MOMENTS)}
     for name, value in tensors.items():
         part, _, rest = name.partition("/")
         parts.setdefault(part, {})[rest] = value
-    fill(trainer.model, parts["model"], str(trainer.out))
     try:
-        for name, value in trainer.parameters.items():
-            trainer.averaged[name].copy_(parts["averaged"][name])
-            if name in parts["exp_avg"]:
-                state = trainer.optimizer.state[value]
-                state["step"] = parts["step"][name].to(trainer.device)
-                for moment in ("exp_avg", "exp_avg_sq"):  # laid out in memory as the weights are
-                    state[moment] = torch.empty_like(value, requires_grad=False).copy_(parts[moment][name])
-        trainer.best = {name: value.to(trainer.device) for name, value in parts["best"].items()}
-        trainer.losses = parts["losses"]["training"].tolist()
-        trainer.step, trainer.seconds, trainer.validation = card["step"], card["seconds"], card["validation"]
+        losses = parts["losses"]["training"].tolist()
+        moments = {moment: parts[moment] for moment in MOMENTS}
+        progress = card["step"], card["seconds"], losses, card["validation"]
     except KeyError as error:
-        raise ValueError(f"{trainer.out} cannot be resumed: its training checkpoint has no {error}.") from None
+        raise ValueError(f"{out} cannot be resumed: its training checkpoint has no {error}.") from None
+    return State(*progress, parts["model"], parts["averaged"], parts["best"], moments)
 
 
-def resumed_settings(out: Path, given: dict[str, Any]) -> Settings:
-    """The settings of the run in the folder, with those that are given now."""
+def resumed_settings(out: Path, chosen: dict[str, Any]) -> Settings:
+    """The settings of the run in the folder, with those that are chosen now."""
     stored = read_card(out, "training").get("settings", {})
     known = {name: value for name, value in stored.items() if name in Settings.__dataclass_fields__}
-    return Settings(**{**known, **given})
+    return Settings(**{**known, **chosen})
 
 
-def kept_tensors(trainer: "Trainer") -> dict[str, Tensor]:
-    """The model that is kept, in the precision in which it is stored: the best so far, or what there is."""
-    dtype = getattr(torch, trainer.settings.storage)
-    state = trainer.model.state_dict() | (trainer.best or trainer.averaged)
-    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
+def save_model(out: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
+    """Write the model that is kept and its card."""
+    save(out, "model", tensors, card)
 
 
-def save_model(trainer: "Trainer", test: Score | None = None) -> Card:
-    """Write the model that is kept and its card, with its bits on test images if they are known."""
-    device = trainer.device
-    best = min(trainer.validation, key=lambda each: each["bits_per_dim"], default=None)
-    card = {
-        **trainer.recipe,
-        "parameters": sum(value.numel() for value in trainer.parameters.values()),
-        "steps": trainer.step,
-        "seconds": round(trainer.seconds, 1),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
-        "processes": trainer.processes.count,
-        "precision": trainer.precision,
-        "torch": torch.__version__.partition("+")[0],
-        "command": trainer.settings.command(),
-        "validation": best,
-        "test": test.as_card() if test else None,
-    }
-    return save(trainer.out, "model", kept_tensors(trainer), card)
+def stored(tensors: Mapping[str, Tensor], storage: str) -> dict[str, Tensor]:
+    """The tensors of a model as they are written."""
+    dtype = getattr(torch, storage)
+    return {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}

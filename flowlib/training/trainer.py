@@ -9,12 +9,9 @@ the generators: a run that was killed goes on, after `resume`, to the same numbe
 of a batch take the step of one with all of it.
 """
 
-import math
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -23,20 +20,23 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from flowlib.core import bits
-from flowlib.models.checkpoint import fill, write
-from flowlib.models.pretrained import DATA, all_arguments, build
+from flowlib.datasets.images import ImageSet, Split
+from flowlib.models.checkpoint import Card, fill, write
 from flowlib.pixels.pixel_flow import PixelFlow
-from flowlib.training.evaluation import Score, one_hot_labels, picture, samples, score
-from flowlib.training.loop import REPORT, learn_units, progress_bar
+from flowlib.training import loop
+from flowlib.training.evaluation import Score, classes_of, one_hot_labels, samples, score
+from flowlib.training.loop import Bar, Best, Descent, NotFinite, copies, learn_units, polite_stop, trained
 from flowlib.training.precision import networks_in_bfloat16
 from flowlib.training.processes import ALONE, Processes
-from flowlib.training.run_files import kept_tensors, restore_run, save_model, save_run
-from flowlib.training.seeds import NOISE, UNITS, WEIGHTS, Batches, mixed
+from flowlib.training.run_files import MOMENTS, State, read_state, save_model, save_state, stored
+from flowlib.training.seeds import NOISE, UNITS, Batches, mixed, seeded
 from flowlib.training.settings import Settings
 
 START = 512  # images that an ActNorm learns its units from, at most
 CLOCK = 10  # steps between two looks at the clock, where there is a time budget
 RECENT = 100  # steps whose mean loss is printed
+
+Draw = Callable[[Tensor, int], bytes]  # images (n, C, H, W) and their number of grey values -> a PNG
 
 
 class Objective(nn.Module):
@@ -58,131 +58,118 @@ class Trainer:
 
     Args:
         settings: what to do.
+        data: the images.
+        model: what is trained, in place; its `card` says how it was built.
         out: the folder of the run.
+        draw: makes the picture of samples; none is made without.
         processes: who shares the work.
         resume: go on from the checkpoint in the folder.
     """
 
-    def __init__(self, settings: Settings, out: Path, processes: Processes = ALONE, resume: bool = False):
-        self.settings, self.out, self.processes, self.device = settings, out, processes, processes.device
-        self.step, self.seconds, self.stopped = 0, 0.0, False
-        self.losses: list[float] = []
-        self.pending: list[Tensor] = []  # losses that stay on their device until many are read at once
+    def __init__(
+        self, settings: Settings, data: ImageSet, model: PixelFlow, out: Path, draw: Draw | None = None,
+        processes: Processes = ALONE, resume: bool = False,
+    ):  # fmt: skip
+        self.settings, self.data, self.out, self.draw = settings, data, out, draw
+        self.processes, self.device = processes, processes.device
+        self.seconds, self.stopped = 0.0, False
+        self.by_clock: float | None = None  # the progress at the last look at the clock
         self.validation: list[dict[str, float]] = []
-        self.data = DATA[settings.data]()
-        self.classes = int(self.data.train.labels.max()) + 1 if settings.conditional else 0
-        self.batches = Batches(len(self.data.train), settings.batch, settings.seed)
+        self.classes = classes_of(data) if settings.conditional else 0
+        self.batches = Batches(len(data.train), settings.batch, settings.seed)
         self.share = processes.share(settings.batch)
-        self.images, self.labels = self.data.train.images.to(self.device), self.data.train.labels.to(self.device)
-        self.recipe = {
-            "data": settings.data,
-            "shape": list(self.data.shape),
-            "levels": self.data.levels,
-            "classes": self.classes,
-            "model": settings.model,
-            "arguments": all_arguments(settings.model, settings.arguments),
-            "dequantize": settings.dequantize,
-            "alpha": settings.alpha,
-        }
+        self.images, self.labels = data.train.images.to(self.device), data.train.labels.to(self.device)
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        torch.manual_seed(mixed(settings.seed, WEIGHTS))
-        self.model = build(self.recipe, "train").to(self.device, memory_format=self.layout).train()
+        self.model = model.to(self.device, memory_format=self.layout).train()
         auto = "bfloat16" if self.device.type == "cuda" else "float32"
         self.precision = auto if settings.precision == "auto" else settings.precision
         if self.precision == "bfloat16":
             networks_in_bfloat16(self.model)
-        self.parameters = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
-        self.averaged = {name: value.detach().clone() for name, value in self.parameters.items()}
-        self.best: dict[str, Tensor] = {}  # the averaged weights that were best on validation images, once looked at
-        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=settings.lr, fused=True)
+        self.parameters = trained(self.model)
+        self.descent = Descent(self.parameters, settings.clip, lambda losses: processes.total(losses) / processes.count)
+        self.best = Best({})  # the averaged weights that were best on validation images, once looked at
         if resume:
-            restore_run(self)
+            self.restore(read_state(out, settings))
         else:
-            self.begin()
+            with seeded(mixed(settings.seed, UNITS), self.device):  # the same images in every process
+                learn_units(self.model, *self.batch(torch.arange(min(START, len(self.images)))))
+            self.averaged = copies(self.parameters)
         self.objective = Objective(self.model, settings.compile)
         if processes.count > 1:
             warnings.filterwarnings("ignore", "Grad strides do not match")  # of a 1 × 1 kernel there are several
             self.objective = DistributedDataParallel(self.objective)
 
-    def begin(self) -> None:
-        """What learns its units from data looks at the first images, the same in every process."""
-        torch.manual_seed(mixed(self.settings.seed, UNITS))
-        learn_units(self.model, *self.batch(torch.arange(min(START, len(self.images)))))
-        for name, value in self.parameters.items():
-            self.averaged[name].copy_(value.detach())
+    @property
+    def step(self) -> int:
+        return self.descent.step
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """These images and their context."""
         rows = rows.to(self.device)
         return self.images[rows].to(memory_format=self.layout), one_hot_labels(self.labels[rows], self.classes)
 
-    def run(self) -> None:
-        """Train to the end or until `stopped` is set, with validation and checkpoints on the way."""
+    def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Train to the end, or until it is stopped, with validation and checkpoints on the way."""
         settings, started = self.settings, time.perf_counter() - self.seconds
-        bar = progress_bar(settings.steps) if self.processes.first else None
-        if bar is not None:
-            bar.update(self.step)
+        bar = Bar(settings.steps, self.step) if self.processes.first else None
         if self.step == 0:
             self.save()  # a folder that cannot be written to is found now, and the run can be resumed from the start
-        progress = self.progress(None)
-        while progress < 1.0 and not self.stopped:
-            self.take_step(settings.lr * rate(progress, settings.warmup))
+
+        def take_step(lr: float) -> None:
+            self.take_step(lr)
             self.seconds = time.perf_counter() - started
-            if bar is not None and self.step % REPORT == 0:
-                bar.set_description_str(f"{float(self.pending[-1]):.3f} bits per dimension", refresh=False)
-                bar.update(REPORT)
-            progress = self.progress(progress)
-            if self.step % settings.evaluate_every == 0 or progress >= 1.0:
+
+        def after(done: bool, stop: bool) -> None:
+            self.stopped = stop
+            if bar is not None:
+                bar.show(self.step, lambda: f"{float(self.descent.pending[-1]):.3f} bits per dimension")
+            if self.step % settings.evaluate_every == 0 or done:
                 self.evaluate()
-            if self.step % settings.checkpoint_every == 0 or progress >= 1.0 or self.stopped:
+            if self.step % settings.checkpoint_every == 0 or done or stop:
                 self.save()
+
+        loop.run(take_step, self.progress, after, lr=settings.lr, warmup=settings.warmup, stopped=stopped)
         if bar is not None:
             bar.close()
 
-    def progress(self, before: float | None) -> float:
+    def progress(self) -> float:
         """How far the run is, from 0 to 1: by its steps, or by the clock where that is further."""
         steps, budget = self.settings.steps, self.settings.time_budget
         by_steps = 1.0 if self.step >= steps else (self.step + 0.5) / steps
         if budget is None:
             return by_steps
-        if before is None or self.step % CLOCK == 0:
-            before = self.processes.agreed(self.seconds / budget)
-        return max(by_steps, before)
+        if self.by_clock is None or self.step % CLOCK == 0:
+            self.by_clock = self.processes.agreed(self.seconds / budget)
+        return max(by_steps, self.by_clock)
 
     def take_step(self, lr: float) -> None:
         """One step of Adam on the batch of this step, and the weights' share in their average."""
-        settings = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        torch.manual_seed(mixed(settings.seed, NOISE, self.step))
-        loss = self.objective(*self.batch(self.batches.rows(self.step)), self.share)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip, foreach=True)
-        self.optimizer.step()
-        kept = min(settings.ema, (1 + self.step) / (10 + self.step))  # an average of the young is young
+        step, settings = self.step, self.settings
+        torch.manual_seed(mixed(settings.seed, NOISE, step))
+        loss = self.objective(*self.batch(self.batches.rows(step)), self.share)
+        self.descent.take_step(lr, loss)
+        kept = min(settings.ema, (1 + step) / (10 + step))  # an average of the young is young
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.values()), list(self.parameters.values()), 1.0 - kept)
-        self.pending.append(loss.detach())
-        self.step += 1
 
     def record(self) -> None:
         """Read the losses of the last steps; FloatingPointError if a loss or a weight is not a number."""
-        if self.pending:
-            self.losses += (self.processes.total(torch.stack(self.pending)) / self.processes.count).tolist()
-        first, self.pending = len(self.losses) - len(self.pending), []
-        bad = next((step for step in range(first, self.step) if not math.isfinite(self.losses[step])), None)
-        if bad is not None or not all(value.isfinite().all() for value in self.averaged.values()):
-            lr, step = self.settings.lr, (self.step if bad is None else bad) + 1
+        try:
+            self.descent.read()
+            if not all(value.isfinite().all() for value in self.averaged.values()):
+                raise NotFinite(self.step + 1)
+        except NotFinite as error:
+            lr = self.settings.lr
             raise FloatingPointError(
-                f"train: the loss is nan or infinite at step {step}. Likely cause: the steps are too long; try "
+                f"train: the loss is nan or infinite at step {error.step}. Likely cause: the steps are too long; try "
                 f"--lr {lr / 3:.1g} (it was {lr:g}) or a smaller --clip. The checkpoint in {self.out} is from before."
-            )
+            ) from None
+        self.descent.norms.clear()
 
     @contextmanager
     def averaged_model(self) -> Iterator[PixelFlow]:
         """The model in eval mode with the averaged weights in place."""
-        own = {name: value.detach().clone() for name, value in self.parameters.items()}
+        own = copies(self.parameters)
         try:
             self.put(self.averaged)
             yield self.model.eval()
@@ -198,86 +185,125 @@ class Trainer:
     def evaluate(self) -> None:
         """Validation bits and a picture of samples."""
         self.record()
-        told, split, recent = self.settings, self.data.validation, self.losses[-RECENT:]
+        settings, recent = self.settings, self.descent.losses[-RECENT:]
         with self.averaged_model() as model:
-            args = model, split, self.classes, told.draws, told.evaluate_images, told.seed, self.processes
-            result = score(*args)
-            if result.bits_per_dim < min((each["bits_per_dim"] for each in self.validation), default=math.inf):
-                self.best = {name: value.clone() for name, value in self.averaged.items()}
+            count = min(settings.evaluate_images, len(self.data.validation))
+            result = self.score(model, self.data.validation, count)
+            self.best.offer(self.step, result.bits_per_dim, self.averaged)
             self.validation.append({"step": self.step, **result.as_card()})
             if not self.processes.first:
                 return
             print(f"step {self.step:,}: training {sum(recent) / len(recent):.4f}, validation {result}", flush=True)
+            if self.draw is None:
+                return
             try:
-                page = picture(samples(model, 100, self.classes, seed=told.seed), self.data.levels)
+                page = self.draw(samples(model, 100, self.classes, seed=settings.seed), self.data.levels)
                 write(self.out / f"samples-{self.step:06d}.png", page)
             except FloatingPointError as error:  # a young model may give points that are not numbers
                 print(f"no picture: {error}", flush=True)
 
+    def score(self, model: PixelFlow, split: Split, images: int | None = None) -> Score:
+        settings = self.settings
+        return score(model, split, self.classes, settings.draws, images, settings.seed, self.processes)
+
     def save(self) -> None:
-        """A checkpoint, written by the first process; where it cannot, all end."""
+        """A checkpoint and the model that is kept, written by the first process; where it cannot, all end."""
         self.record()
         problem = None
         if self.processes.first:
             try:
-                save_run(self)
+                save_state(self.out, self.settings, self.state())
+                save_model(self.out, self.kept(), self.card())
             except OSError as error:
                 problem = error
         if self.processes.agreed(problem is not None):
             raise problem or OSError(f"process {self.processes.rank} ends because the first one cannot write.")
 
+    def state(self) -> State:
+        """All that is needed to go on from here."""
+        adam = self.descent.optimizer.state
+        known = {name: adam[value] for name, value in self.parameters.items() if value in adam}
+        moments = {moment: {name: each[moment] for name, each in known.items()} for moment in MOMENTS}
+        model, best = self.model.state_dict(), self.best.tensors
+        return State(self.step, self.seconds, self.descent.losses, self.validation, model, self.averaged, best, moments)
+
+    def restore(self, state: State) -> None:
+        """Go on from there."""
+        fill(self.model, state.model, str(self.out))
+        adam = self.descent.optimizer.state
+        try:
+            self.averaged = {
+                name: torch.empty_like(value, requires_grad=False).copy_(state.averaged[name])  # laid out as weights
+                for name, value in self.parameters.items()
+            }
+            for name in state.moments["exp_avg"]:
+                value = self.parameters[name]
+                adam[value] = {"step": state.moments["step"][name].to(self.device)}
+                for moment in ("exp_avg", "exp_avg_sq"):
+                    like = torch.empty_like(value, requires_grad=False)
+                    adam[value][moment] = like.copy_(state.moments[moment][name])
+        except KeyError as error:
+            raise ValueError(f"{self.out} cannot be resumed: its training checkpoint has no {error}.") from None
+        self.descent.step, self.descent.losses = state.step, state.losses
+        self.seconds, self.validation = state.seconds, state.validation
+        if state.best:
+            found = min(state.validation, key=lambda each: each["bits_per_dim"])
+            tensors = {name: value.to(self.device) for name, value in state.best.items()}
+            self.best = Best(tensors, found["bits_per_dim"], found["step"])
+
+    def kept(self) -> dict[str, Tensor]:
+        """The model that is kept, as it is stored: the best so far, or what there is."""
+        return stored(self.model.state_dict() | (self.best.tensors or self.averaged), self.settings.storage)
+
+    def card(self, test: Score | None = None) -> Card:
+        """What the model that is kept is, and how it was made."""
+        device, found = self.device, [each for each in self.validation if each["step"] == self.best.step]
+        return {
+            **self.model.card,
+            "parameters": sum(value.numel() for value in self.parameters.values()),
+            "steps": self.step,
+            "seconds": round(self.seconds, 1),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+            "processes": self.processes.count,
+            "precision": self.precision,
+            "torch": torch.__version__.partition("+")[0],
+            "command": self.settings.command(),
+            "validation": found[0] if found else None,
+            "test": test.as_card() if test else None,
+        }
+
     def finish(self) -> Score:
         """The bits on the test images, of the best model as it is stored, into its card."""
-        model = build(self.recipe, "train").to(self.device).eval()
-        fill(model, kept_tensors(self), str(self.out))
-        told = self.settings
-        result = score(model, self.data.test, self.classes, told.draws, None, told.seed, self.processes)
+        kept = self.kept()
+        fill(self.model, kept, str(self.out))
+        result = self.score(self.model.eval(), self.data.test)
         if self.processes.first:
-            save_model(self, result)
+            save_model(self.out, kept, self.card(result))
         return result
 
 
-def train(settings: Settings, out: Path, processes: Processes = ALONE, resume: bool = False) -> Score | None:
+def train(
+    settings: Settings, data: ImageSet, model: PixelFlow, out: Path, draw: Draw | None = None,
+    processes: Processes = ALONE, resume: bool = False,
+) -> Score | None:  # fmt: skip
     """Train a model to the end of its steps or of its time; its bits on the test images.
 
     Everything is in the folder `out` afterwards (`training.run_files`). Ctrl-C and SIGTERM end a run after the step
     that it is at, with a checkpoint; the result is then None.
+
+    Args:
+        settings, data, model, out, draw, processes, resume: as `Trainer` takes them.
     """
     if not resume and (out / "training.json").exists():
         raise FileExistsError(f"{out} holds a run already. Go on with --resume, or name another folder with --out.")
-    device = processes.device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        trainer = Trainer(settings, out, processes, resume)
+    with seeded(settings.seed, processes.device):
+        trainer = Trainer(settings, data, model, out, draw, processes, resume)
         if processes.first:
             count = sum(value.numel() for value in trainer.parameters.values())
             shared = f" and {processes.count - 1} more" if processes.count > 1 else ""
             start = f", from step {trainer.step:,}" if resume else ""
-            print(f"{trainer.data}\n{settings.model}: {count:,} parameters, on {device}{shared}{start}", flush=True)
-        with stop_politely(trainer) if processes.count == 1 else nullcontext():
-            trainer.run()
+            where = f"on {processes.device}{shared}{start}"
+            print(f"{data}\n{settings.model}: {count:,} parameters, {where}", flush=True)
+        with polite_stop() if processes.count == 1 else nullcontext(lambda: False) as stopped:
+            trainer.run(stopped)
         return None if trainer.stopped else trainer.finish()
-
-
-@contextmanager
-def stop_politely(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the step end: a checkpoint of half a step would be none."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        trainer.stopped = True
-
-    before = {sign: signal.signal(sign, stop) for sign in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
-
-
-def rate(progress: float, warmup: float) -> float:
-    """The learning rate as a part of its height: a line up, then a cosine down to zero."""
-    if progress < warmup:
-        return progress / warmup
-    return 0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup)))

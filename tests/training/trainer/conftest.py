@@ -3,8 +3,7 @@
 import pytest
 
 from flowlib.training.settings import Settings
-from flowlib.training.trainer import Trainer
-from tests.training.trainer.runs import RUN, SMALL, flowlib
+from tests.training.trainer.runs import RUN, SMALL, flowlib, trainer_of
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +17,7 @@ def unbroken(tmp_path_factory):
 @pytest.fixture
 def trainer(tmp_path):
     """Before its first step."""
-    return Trainer(Settings(**SMALL), tmp_path)
+    return trainer_of(Settings(**SMALL), tmp_path)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-from flowlib.__main__ import main
+from flowlib.__main__ import main, prepared
+from flowlib.training.settings import Settings
+from flowlib.training.trainer import Trainer
 
 TINY = ["--data", "digits", "--model", "glow", "--set", "scales=1", "steps=2", "width=8", "--batch", "32"]
 SMALL = {"arguments": {"scales": 1, "steps": 2, "width": 8}, "batch": 32, "draws": 2}
@@ -19,3 +21,8 @@ def flowlib(*words: object) -> int:
 def losses_of(folder: Path) -> list[str]:
     """The lines of the losses that the run in this folder wrote."""
     return (folder / "losses.csv").read_text().splitlines()
+
+
+def trainer_of(settings: Settings, out: Path) -> Trainer:
+    """Before its first step."""
+    return Trainer(settings, *prepared(settings), out)

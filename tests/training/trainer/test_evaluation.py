@@ -1,21 +1,16 @@
 """Scores, pictures, and the cards of the checkpoints that come with flowlib."""
 
 import pytest
-import torch
 
 from flowlib import load
 from flowlib.models.pretrained import DATA, FOLDER, names
-from flowlib.training.evaluation import Score, picture
+from flowlib.training.evaluation import Score
 from tests.training.trainer.runs import flowlib
 
 
 def test_a_score_prints_its_error():
     assert str(Score(360, 1, 2.0, 0.01, 2.0, 0.01)) == "2.0000 ± 0.0100 bits per dimension on 360 images"
     assert "1.9000 by the bound of 4 draws" in str(Score(360, 4, 2.0, 0.01, 1.9, 0.01))
-
-
-def test_a_picture_has_a_row_for_ten_images_and_colors():
-    assert picture(torch.zeros(11, 3, 32, 32, dtype=torch.uint8), 256).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", names())

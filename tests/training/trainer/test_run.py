@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from flowlib import load
+from flowlib.__main__ import prepared
 from flowlib.datasets import images
 from flowlib.models.checkpoint import read, save
 from flowlib.training import trainer as training
@@ -123,5 +124,6 @@ def test_a_time_budget_ends_a_run_at_a_learning_rate_of_zero(tmp_path, monkeypat
 
 def test_training_leaves_the_random_state_alone(tmp_path):
     state = torch.get_rng_state()
-    training.train(Settings(**SMALL, steps=1), tmp_path)
+    settings = Settings(**SMALL, steps=1)
+    training.train(settings, *prepared(settings), tmp_path)
     assert torch.get_rng_state().equal(state)

@@ -4,14 +4,15 @@ from functools import partial
 
 import torch
 
+from flowlib.__main__ import prepared
 from flowlib.models.checkpoint import read
 from flowlib.training import trainer as training
 from flowlib.training.evaluation import Score
+from flowlib.training.loop import rate
 from flowlib.training.precision import networks_in_bfloat16
-from flowlib.training.run_files import kept_tensors
 from flowlib.training.settings import Settings
-from flowlib.training.trainer import Objective, Trainer, rate
-from tests.training.trainer.runs import SMALL
+from flowlib.training.trainer import Objective, Trainer
+from tests.training.trainer.runs import SMALL, trainer_of
 
 
 def loss_of(trainer: Trainer) -> torch.Tensor:
@@ -39,7 +40,7 @@ def test_networks_compute_in_bfloat16_and_log_determinants_in_float32(trainer):
 
 
 def test_channels_last_changes_the_layout_alone(trainer, tmp_path):
-    other = Trainer(Settings(**SMALL, channels_last=True), tmp_path)
+    other = trainer_of(Settings(**SMALL, channels_last=True), tmp_path)
     kernels = [value for value in other.parameters.values() if value.dim() == 4 and value.shape[-1] == 3]
     assert all(value.is_contiguous(memory_format=torch.channels_last) for value in kernels)
     assert loss_of(other).isclose(loss_of(trainer), atol=1e-5)
@@ -70,8 +71,9 @@ def test_the_weights_that_were_best_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "score", lambda *_: Score(1, 1, next(found, 9.0), 0.1, 1.0, 0.1))
     seen = []
     evaluate = Trainer.evaluate
-    monkeypatch.setattr(Trainer, "evaluate", lambda self: (evaluate(self), seen.append(kept_tensors(self))))
-    training.train(Settings(**SMALL, steps=6, evaluate_every=2), tmp_path)
+    monkeypatch.setattr(Trainer, "evaluate", lambda self: (evaluate(self), seen.append(self.kept())))
+    settings = Settings(**SMALL, steps=6, evaluate_every=2)
+    training.train(settings, *prepared(settings), tmp_path)
     card, tensors = read(tmp_path, "model")
     assert card["validation"]["step"] == 4 and card["steps"] == 6
     assert all(value.equal(seen[1][name]) for name, value in tensors.items())

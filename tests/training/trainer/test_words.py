@@ -94,8 +94,15 @@ def test_tensors_of_another_model_are_not_resumed(unbroken, says, tmp_path):
     )
     save(tmp_path, "training", tensors, {key: value for key, value in card.items() if key != "step"})
     assert "has no 'step'" in says("train", "--out", tmp_path, "--resume")
-    save(tmp_path, "training", {}, card)
+    save(tmp_path, "training", {"losses/training": tensors["losses/training"]}, card)
     assert "is missing" in says("train", "--out", tmp_path, "--resume")
+
+
+def test_a_run_of_an_earlier_format_is_not_resumed(unbroken, says, tmp_path):
+    """Its tensors mean another map."""
+    card, tensors = read(unbroken, "training")
+    save(tmp_path, "training", tensors, card | {"format": 1})
+    assert "an earlier flowlib has written it, in format 1" in says("train", "--out", tmp_path, "--resume")
 
 
 def test_a_folder_that_cannot_be_written_to_is_found_at_once(monkeypatch, says, tmp_path):
