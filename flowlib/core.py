@@ -376,6 +376,11 @@ class Flow(nn.Module):
         """−log₂ p_X(x) / D in bits: x (..., D) -> (...). A nat is 1 / log 2 bits."""
         return bits(self.log_prob(x, context), self.data_shape.numel())
 
+    def check(self, method: str, points: Tensor, shape: torch.Size, context: Tensor | None) -> None:
+        """Raise a clear error unless the arguments of a method are points (..., *shape) and the context they need."""
+        check_event(f"Flow.{method}", points, shape)
+        check_context(context, self.context_dim)
+
     def given(self, context: Tensor | Sequence[float] | float) -> "Flow":
         """p(x | context) as a flow: `explore(lambda c: flow.given(c), c=Slider(0.0, -1, 1))` moves the condition."""
         return Flow(Given(self.transform, context), self.base)

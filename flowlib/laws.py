@@ -138,7 +138,7 @@ class RationalQuadratic(Law):
         inside = x.clamp(-self.bound, self.bound)
         value = self.to_unit(inside)
         low, high = self.unit_knots.bin(value, params, 1)
-        # seen from the nearer knot (from the right one, w and h are below zero) the form is the same, and no digits are lost
+        # from the nearer knot (from the right one w and h are below zero) the form is the same, and no digits are lost
         mirrored = (value - low[..., 1] > high[..., 1] - value).unsqueeze(-1)
         near, far = torch.where(mirrored, high, low), torch.where(mirrored, low, high)
         (z_k, x_k, d_k), (z_next, x_next, d_next) = near.unbind(-1), far.unbind(-1)

@@ -28,14 +28,7 @@ FLOORS = [
 MOST_ROOMS, MOST_DEPTH, MOST_LINES = 13, 8, 2600
 # what a reader of the theory reads: everything but reports, files of models and runs, exercises, data and pictures
 STORY = {"core", "bases", "laws", "proof", "support", "nets", "transforms", "pixels"}
-STORY_FILES = {
-    "models.vectors",
-    "models.images",
-    "training.fit",
-    "training.inputs",
-    "training.loop",
-    "training.history",
-}
+STORY_FILES = {"models.vectors", "models.images", "training.fit"}
 
 
 class House:

@@ -11,12 +11,12 @@ from flowlib.pixels.dequantize import UniformDequantize, VariationalDequantize
 from flowlib.pixels.latents import lerp, scales, slant, slerp, thickness, to_latent
 from flowlib.pixels.ledger import Ledger
 from flowlib.pixels.path import image_path
-from flowlib.pixels.pixel_flow import PixelLogit, PixelFlow
+from flowlib.pixels.pixel_flow import PixelFlow, PixelLogit
 
 __all__ = [
     "Ledger",
-    "PixelLogit",
     "PixelFlow",
+    "PixelLogit",
     "UniformDequantize",
     "VariationalDequantize",
     "image_path",

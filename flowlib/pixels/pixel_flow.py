@@ -20,7 +20,7 @@ from flowlib.pixels.dequantize import Dequantize, UniformDequantize, Variational
 from flowlib.pixels.ledger import Ledger, Row, itemise
 from flowlib.support.checks import check_above_zero, check_count, check_size
 
-__all__ = ["Ledger", "PixelLogit", "PixelFlow", "UniformDequantize", "VariationalDequantize"]
+__all__ = ["Ledger", "PixelFlow", "PixelLogit", "UniformDequantize", "VariationalDequantize"]
 
 
 class PixelLogit(Transform):

@@ -6,14 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flowlib.support.checks import check_context, check_event
-
 CHUNK = 2**18  # numbers: 8192 points of 32 dimensions or less, 334 images of 28 × 28 pixels
 
 
 def in_chunks(shape: str) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
-    """A method(points, context) that gives one number, or one point, for each point: its arguments are checked, and
-    where no gradient is wanted, a CHUNK of numbers is computed at a time.
+    """A method(points, context) that gives one number, or one point, for each point: the object checks the arguments,
+    and where no gradient is wanted, a CHUNK of numbers is computed at a time.
 
     What a network makes of so many vectors stays in the processor's cache, and what it makes of so many images in
     memory. A point counts as 32 numbers at least, because a network makes that many of it.
@@ -26,8 +24,7 @@ def in_chunks(shape: str) -> Callable[[Callable[..., Tensor]], Callable[..., Ten
         @functools.wraps(method)
         def chunked(self: object, points: Tensor, context: Tensor | None = None) -> Tensor:
             event = getattr(self, shape)
-            check_event(f"{type(self).__name__}.{method.__name__}", points, event)
-            check_context(context, self.context_dim)
+            self.check(method.__name__, points, event, context)
             if torch.is_grad_enabled():
                 return method(self, points, context)
             batch = points.shape[: points.dim() - len(event)]

@@ -4,7 +4,7 @@ A coupling asks four things of its partition, and no more, so it serves vectors 
 
     split(z) -> kept, moved                 z (..., *shape) in two parts (..., *kept_shape), (..., *moved_shape)
     join(kept, moved) -> z                  the way back
-    params(answer, n_params)                  what a network tells of `kept`, as parameters (..., *moved_shape, n_params)
+    params(answer, n_params)                what a network tells of `kept`, as parameters (..., *moved_shape, n_params)
     flipped()                               the same two parts with their roles swapped
 
 `kept` and `moved` are the sizes that a network is built with: `MLP(kept, moved * law.n_params)` where they count

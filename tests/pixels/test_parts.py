@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowlib import prove
-from flowlib.pixels.pixel_flow import PixelLogit, PixelFlow, UniformDequantize, VariationalDequantize
+from flowlib.pixels.pixel_flow import PixelFlow, PixelLogit, UniformDequantize, VariationalDequantize
 from tests.pixels.flows import image_flow, noise_flow, normal_flow, shaken
 
 

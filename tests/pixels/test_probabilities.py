@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowlib import Compose, Flow, Inverse
 from flowlib.bases import Uniform
-from flowlib.pixels.pixel_flow import PixelLogit, PixelFlow, VariationalDequantize
+from flowlib.pixels.pixel_flow import PixelFlow, PixelLogit, VariationalDequantize
 from flowlib.transforms import Unflatten
 from tests.pixels.flows import image_flow, noise_flow, normal_flow, shaken
 
