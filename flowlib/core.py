@@ -244,7 +244,8 @@ class Given(Transform):
         if not isinstance(transform, Transform):
             raise TypeError(f"Given expects a Transform first; got {type(transform).__name__}.")
         super().__init__(transform.event_shape, transform.data_shape)
-        context = torch.as_tensor(context, dtype=torch.get_default_dtype())
+        like = next(transform.parameters(), torch.empty(0))  # in float64 or on a GPU, the context is there too
+        context = torch.as_tensor(context, dtype=like.dtype, device=like.device)
         context = context.reshape(1) if context.dim() == 0 else context
         if context.dim() != 1:
             raise ValueError(
@@ -260,6 +261,10 @@ class Given(Transform):
         if layers == [self.transform]:
             return [self]
         return [Given(layer, self.context) if layer.context_dim else layer for layer in layers]
+
+    @property
+    def acts_on(self) -> torch.Size:
+        return self.transform.acts_on
 
     @property
     def kind(self) -> str:

@@ -94,23 +94,20 @@ class RationalQuadratic(Law):
     """A monotone spline through K + 1 knots, the identity outside the box [−bound, bound].
 
     Map: between two knots (z_k, x_k) and (z_{k+1}, x_{k+1}) with derivatives d_k and d_{k+1}, width w, height h,
-    s = h / w and t = (z − z_k) / w:
+    s = h / w and ξ = (z − z_k) / w:
 
-        x = x_k + h (s t² + d_k t (1 − t)) / (s + (d_k + d_{k+1} − 2 s) t (1 − t)).
+        x = x_k + h (s ξ² + d_k ξ (1 − ξ)) / (s + (d_{k+1} + d_k − 2 s) ξ (1 − ξ)).
 
-    Log-derivative: log of s² (d_{k+1} t² + 2 s t (1 − t) + d_k (1 − t)²) / (the denominator)².
+    Log-derivative: log of s² (d_{k+1} ξ² + 2 s ξ (1 − ξ) + d_k (1 − ξ)²) / (the denominator)².
     Invertible always: widths, heights and derivatives are positive, so each piece increases; the inverse is the root
     of a quadratic, in the form that does not cancel. At ±bound value and derivative meet those of the identity.
 
-    A free number θ becomes a positive one, 1 + elu(θ): exp(θ) below zero, 1 + θ above, so it cannot overflow. Widths
-    and heights are shares of such numbers, derivatives are such numbers. Before the division by their total, all
-    knots are linear in elu(θ): one matrix product makes them.
-
     Args:
-        bins: K, 1 or more; a coordinate takes 3 K − 1 parameters (widths, heights, inner derivatives).
+        bins: K, 1 or more; a coordinate takes 3 K − 1 parameters (widths, heights, inner derivatives; see `Knots`).
         bound: half the side of the box, a positive number.
 
-    Paper: Durkan et al. (2019), Neural spline flows, section 3.1 and appendix A; they use softmax and softplus.
+    Paper: Durkan et al. (2019, arXiv 1906.04032), Neural spline flows, section 3.1 (equations 4 and 5, the inverse by 6
+    to 8).
 
     >>> RationalQuadratic(bins=4)(torch.tensor([0.3, 9.0]), torch.zeros(2, 11))[0]
     tensor([0.3000, 9.0000])
@@ -125,8 +122,79 @@ class RationalQuadratic(Law):
             raise ValueError(f"RationalQuadratic: bins must be below {1 / self.floor:.0f}; got {bins}.")
         self.bound = check_above_zero("RationalQuadratic", "bound", bound)
         self.n_params = 3 * bins - 1
-        # a knot is the sum of the sides before it; the floor gives each bin a part of the total, (K, K + 1)
-        side = (1.0 - bins * self.floor) * torch.ones(bins, bins + 1).triu(1) + self.floor * torch.arange(bins + 1)
+        self.unit_knots = Knots(bins, self.floor)  # in the unit box
+
+    def forward(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        inside = z.clamp(-self.bound, self.bound)
+        value = self.to_unit(inside)
+        (z_k, x_k, d_k), (z_next, x_next, d_next) = (knot.unbind(-1) for knot in self.unit_knots.bin(value, params, 0))
+        w, h = z_next - z_k, x_next - x_k
+        s, xi = h / w, ((value - z_k) / w).clamp(0.0, 1.0)
+        bump, denominator = self.denominator(xi, s, d_k, d_next)
+        x = x_k + h * (s * xi.square() + d_k * bump) / denominator
+        return self.from_unit(x) + (z - inside), self.log_slope(xi, s, d_k, d_next, bump, denominator)
+
+    def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
+        inside = x.clamp(-self.bound, self.bound)
+        value = self.to_unit(inside)
+        low, high = self.unit_knots.bin(value, params, 1)
+        # seen from the nearer knot (from the right one, w and h are below zero) the form is the same, and no digits are lost
+        mirrored = (value - low[..., 1] > high[..., 1] - value).unsqueeze(-1)
+        near, far = torch.where(mirrored, high, low), torch.where(mirrored, low, high)
+        (z_k, x_k, d_k), (z_next, x_next, d_next) = near.unbind(-1), far.unbind(-1)
+        w, h = z_next - z_k, x_next - x_k
+        s, up = h / w, (value - x_k).abs()
+        b = h.abs() * d_k - up * torch.sub(d_next + d_k, s, alpha=2.0)
+        a, c = h.abs() * s - b, s * up  # a ξ² + b ξ − c = 0
+        root = torch.addcmul(b.square(), a, c, value=4.0).clamp_min(0.0).sqrt()
+        positive = b >= 0
+        xi = torch.where(positive, 2.0 * c, root - b) / torch.where(positive, b + root, 2.0 * a)
+        log_slope = self.log_slope(xi, s, d_k, d_next, *self.denominator(xi, s, d_k, d_next))
+        return self.from_unit(z_k + w * xi) + (x - inside), -log_slope
+
+    @staticmethod
+    def denominator(xi: Tensor, s: Tensor, d_k: Tensor, d_next: Tensor) -> tuple[Tensor, Tensor]:
+        """ξ (1 − ξ), and s + (d_{k+1} + d_k − 2 s) ξ (1 − ξ)."""
+        bump = xi * (1.0 - xi)
+        return bump, torch.addcmul(s, torch.sub(d_next + d_k, s, alpha=2.0), bump)
+
+    @staticmethod
+    def log_slope(xi: Tensor, s: Tensor, d_k: Tensor, d_next: Tensor, bump: Tensor, denominator: Tensor) -> Tensor:
+        """log dx/dz = log [s² (d_{k+1} ξ² + 2 s ξ (1 − ξ) + d_k (1 − ξ)²) / denominator²]."""
+        slope = torch.addcmul(d_next * xi.square(), s, bump, value=2.0) + d_k * (1.0 - xi).square()
+        return ((s / denominator).square() * slope).log()
+
+    def knots(self, params: Tensor) -> Tensor:
+        """z_k, x_k and d_k for k = 0, ..., K: params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
+        table = self.unit_knots.table(params)
+        places, slopes = (table / table[..., -1:]).split([2, 1], -2)
+        return torch.cat([self.from_unit(places), slopes], -2)
+
+    def to_unit(self, value: Tensor) -> Tensor:
+        """From the box [−bound, bound] to [0, 1]."""
+        return value / (2.0 * self.bound) + 0.5
+
+    def from_unit(self, value: Tensor) -> Tensor:
+        """Back to the box."""
+        return (value - 0.5) * (2.0 * self.bound)
+
+    def extra_repr(self) -> str:
+        return f"bins={self.bins}, bound={self.bound:g}"
+
+
+class Knots(nn.Module):
+    """From the free numbers of a network to the knots of a spline in the unit box, by one matrix product.
+
+    A free number θ becomes a positive one, 1 + elu(θ): exp(θ) below zero, 1 + θ above, so it cannot overflow. Widths
+    and heights are shares of such numbers, derivatives are such numbers. A knot is the sum of the sides before it, so
+    before the division by their total all knots are linear in elu(θ). Durkan et al. use softmax and softplus.
+    """
+
+    def __init__(self, bins: int, floor: float):
+        super().__init__()
+        self.bins, self.floor = bins, floor
+        # the floor gives each bin a part of the total, (K, K + 1)
+        side = (1.0 - bins * floor) * torch.ones(bins, bins + 1).triu(1) + floor * torch.arange(bins + 1)
         slope = torch.eye(bins + 1)[1:-1]  # (K − 1, K + 1)
         self.register_buffer("weight", torch.block_diag(side, side, slope).T.contiguous(), persistent=False)
         self.register_buffer("bias", torch.cat([side.sum(0), side.sum(0), torch.ones(bins + 1)]), persistent=False)
@@ -137,65 +205,12 @@ class RationalQuadratic(Law):
         params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
         return linear(elu(params, 1.0 - self.floor), self.weight, self.bias).unflatten(-1, (3, self.bins + 1))
 
-    def knots(self, params: Tensor) -> Tensor:
-        """z_k, x_k and d_k for k = 0, ..., K: params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
-        table = self.table(params)
-        places, slopes = (table / table[..., -1:]).split([2, 1], -2)
-        return torch.cat([self.from_unit(places), slopes], -2)
-
-    def piece(self, value: Tensor, params: Tensor, row: int) -> tuple[Tensor, Tensor]:
+    def bin(self, value: Tensor, params: Tensor, row: int) -> tuple[Tensor, Tensor]:
         """The knots before and behind each value in [0, 1], found by their z (row 0) or x (row 1): value (..., d) ->
-        z_k, x_k, d_k and z_{k+1}, x_{k+1}, d_{k+1} in units of the box, two tensors (..., d, 3)."""
+        z_k, x_k, d_k and z_{k+1}, x_{k+1}, d_{k+1}, two tensors (..., d, 3)."""
         table = self.table(params)
         inner, last = table[..., row, 1:].split([self.bins - 1, 1], -1)
         k = (value.unsqueeze(-1) * last >= inner).sum(-1, keepdim=True)  # (..., d, 1)
         columns = torch.cat([k, k + 1, self.last.expand_as(k)], -1).unsqueeze(-2)  # (..., d, 1, 3)
         found, last = table.gather(-1, columns.expand(*k.shape[:-1], 3, 3)).split([2, 1], -1)
         return (found / last).unbind(-1)
-
-    def to_unit(self, value: Tensor) -> Tensor:
-        """From the box [−bound, bound] to [0, 1]."""
-        return value / (2.0 * self.bound) + 0.5
-
-    def from_unit(self, value: Tensor) -> Tensor:
-        """Back to the box."""
-        return (value - 0.5) * (2.0 * self.bound)
-
-    def forward(self, z: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        safe = z.clamp(-self.bound, self.bound)
-        value = self.to_unit(safe)
-        low, high = self.piece(value, params, 0)
-        (z_k, x_k, d_k), (w, h, bend) = low.unbind(-1), (high - low).unbind(-1)
-        s, t = h / w, ((value - z_k) / w).clamp(0.0, 1.0)
-        bump, denominator, log_slope = self.fraction(t, s, d_k, bend)
-        x = torch.addcmul(x_k, h, (s * t.square() + d_k * bump) / denominator)
-        return self.from_unit(x) + (z - safe), log_slope
-
-    def inverse(self, x: Tensor, params: Tensor) -> tuple[Tensor, Tensor]:
-        safe = x.clamp(-self.bound, self.bound)
-        value = self.to_unit(safe)
-        low, high = self.piece(value, params, 1)
-        # seen from the nearer knot a piece has the same form, and no digits are lost
-        mirrored = (value - low[..., 1] > high[..., 1] - value).unsqueeze(-1)
-        near, far = torch.where(mirrored, high, low), torch.where(mirrored, low, high)
-        (z_k, x_k, d_k), (w, h, bend) = near.unbind(-1), (far - near).unbind(-1)
-        s, up = h / w, (value - x_k).abs()
-        b = h.abs() * d_k - up * (bend + 2.0 * (d_k - s))
-        a, c = h.abs() * s - b, s * up  # a t² + b t − c = 0
-        root = torch.addcmul(b.square(), a, c, value=4.0).clamp_min(0.0).sqrt()
-        b_positive = b >= 0
-        t = torch.where(b_positive, 2.0 * c, root - b) / torch.where(b_positive, b + root, 2.0 * a)
-        _, _, log_slope = self.fraction(t, s, d_k, bend)
-        return self.from_unit(torch.addcmul(z_k, w, t)) + (x - safe), -log_slope
-
-    @staticmethod
-    def fraction(t: Tensor, s: Tensor, d_k: Tensor, bend: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """t (1 − t), the denominator, and log dx/dz, at the fraction t of the way through a piece along which the
-        derivative grows by `bend`."""
-        bump = t * (1.0 - t)
-        denominator = torch.addcmul(s, bend + 2.0 * (d_k - s), bump)
-        slope = torch.addcmul((d_k + bend) * t.square(), s, bump, value=2.0) + d_k * (1.0 - t).square()
-        return bump, denominator, ((s / denominator).square() * slope).log()
-
-    def extra_repr(self) -> str:
-        return f"bins={self.bins}, bound={self.bound:g}"

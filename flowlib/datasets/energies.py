@@ -15,7 +15,7 @@ Gaussian, or two, at every z₁, Z has a closed form: √(2π) times the sum of 
 
 With Z known, the loss of a fit by reverse KL is a distance: KL(q ‖ p) = E_q[log q(z) + U(z)] + log Z.
 
-Paper: Rezende and Mohamed (2015), Variational inference with normalizing flows, table 1 and figure 3.
+Paper: Rezende and Mohamed (2015, arXiv 1505.05770), Variational inference with normalizing flows, table 1 and figure 3.
 
 >>> u2(torch.zeros(5, 2)).shape, u2.log_prob(torch.zeros(5, 2)).shape
 (torch.Size([5]), torch.Size([5]))

@@ -152,7 +152,7 @@ def fashion_mnist() -> ImageSet:
 
     Labels: 0 T-shirt, 1 trousers, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag, 9 ankle boot.
 
-    Paper: Xiao, Rasul and Vollgraf (2017), Fashion-MNIST: a novel image dataset for benchmarking.
+    Paper: Xiao, Rasul and Vollgraf (2017, arXiv 1708.07747), Fashion-MNIST: a novel image dataset for benchmarking.
     """
     return _idx_set("fashion_mnist", FASHION_MNIST)
 

@@ -77,7 +77,7 @@ def patches() -> Table:
     Uniform noise in [0, 1) is added to the grey values, by fixed seeds; then ÷ 256, less the patch's mean, and the last
     pixel is left out, as it follows from the others. `in_original_units` gives nats as that recipe counts them.
 
-    Paper: Papamakarios, Pavlakou and Murray (2017), Masked autoregressive flow, appendix D.
+    Paper: Papamakarios, Pavlakou and Murray (2017, arXiv 1705.07057), Masked autoregressive flow, appendix D.
     """
     with np.load(_find("bsds300_like_8x8_patches.npz")) as file:
         parts = [file[part] for part in ("train", "val", "test")]

@@ -3,7 +3,7 @@
 `summary(flow)` prints what is in one; `load` brings one that was trained before.
 """
 
-from flowlib.models.images import glow, nice_image, real_nvp_image, scales, transformer_image
+from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
 from flowlib.models.pretrained import load, names, planar_energies
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
@@ -32,7 +32,6 @@ __all__ = [
     "radial_flow",
     "real_nvp",
     "real_nvp_image",
-    "scales",
     "spline_flow",
     "spline_maf",
     "summary",

@@ -1,7 +1,7 @@
 """Cards and tensors of format 1, as flowlib 0.1 wrote them first, in the words of format 2.
 
-Between the two, the scales of an architecture were called levels, stacks of couplings had their own name for their
-layers, and an affine law had the opposite sign: x = exp(−s) z + t, so the parameters of s change theirs.
+Then the scales of an architecture were called levels, stacks of couplings and what a network makes of a context had
+other names, and an affine law had the opposite sign: x = exp(−s) z + t, so the parameters of s change theirs.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from flowlib.laws import Affine
 from flowlib.transforms import Autoregressive, Coupling
 
-RENAMED = ((".levels.", ".scales."), (".couplings.", ".transforms."))
+RENAMED = ((".levels.", ".scales."), (".couplings.", ".transforms."), (".told.", ".context."))
 
 
 def card_of(card: Mapping[str, Any]) -> dict[str, Any]:

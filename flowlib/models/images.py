@@ -7,8 +7,7 @@
 All start as an invertible linear map (the networks say nothing yet) and learn the units of the data from the first
 batch that passes `log_prob` in training mode. Densities take one pass; so do samples, but for the transformer's. Give
 them images without bounds: `Dequantize` and `Logit` are what pixels need before. With `context_dim` set, every network
-sees a context, e.g. the class as a one-hot vector, and the flow is p(x | class). `scales(flow)` names the parts of the
-latent.
+sees a context, e.g. the class as a one-hot vector, and the flow is p(x | class).
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,8 +47,17 @@ def nice_image(
 ) -> Flow:
     """Additive couplings, and one stretch for each latent number: the volume is the same everywhere.
 
-    Dinh et al. (2015), NICE, sections 3.2 and 3.3 (the stretch), with the scales and networks of `real_nvp_image`,
-    where the paper has vectors and dense networks. Args: `real_nvp_image`.
+    The scales and networks are those of `real_nvp_image`, where the paper has vectors and dense networks.
+
+    Args:
+        shape: (C, H, W); each scale needs a factor of 2 in H and in W.
+        scales: how many.
+        couplings: on the chessboard, and again on the channels, of each scale.
+        width, blocks: of each network, a `ConvNet`.
+        context_dim: size of the context, 0 for none.
+        base: p_Z on the flat latent, a standard normal if not given.
+
+    Paper: Dinh et al. (2015, arXiv 1410.8516), NICE, sections 3.2 and 3.3 (the stretch).
     """
     image = coupling_image("nice_image", Additive(), shape, scales, couplings, width, blocks, context_dim)
     dim = image.event_shape.numel()
@@ -65,7 +73,7 @@ def real_nvp_image(
     context_dim: int = 0,
     base: Base | None = None,
 ) -> Flow:
-    """Affine couplings at several scales. Dinh et al. (2017), RealNVP, section 3.6.
+    """Affine couplings at several scales. Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 3.6.
 
     Read from the data, each scale has couplings on a chessboard, a squeeze, couplings on channels, and sends half of
     the channels to the latent; the last scale has one more coupling on a chessboard, and nothing else. One ActNorm at
@@ -112,7 +120,8 @@ def glow(
     context_dim: int = 0,
     base: Base | None = None,
 ) -> Flow:
-    """Steps of ActNorm, a 1 × 1 convolution and an affine coupling. Kingma and Dhariwal (2018), Glow, figure 2.
+    """Steps of ActNorm, a 1 × 1 convolution and an affine coupling. Kingma and Dhariwal (2018, arXiv 1807.03039), Glow,
+    figure 2.
 
     Read from the data, each scale has a squeeze and K steps, and all but the last send half of the channels to the
     latent. The latent's density is one standard normal, where the paper lets finer latents depend on coarser ones.
@@ -147,7 +156,8 @@ def transformer_image(
     context_dim: int = 0,
     base: Base | None = None,
 ) -> Flow:
-    """Autoregressive layers over patches, their order reversed between layers. Zhai et al. (2024), TarFlow, figure 2.
+    """Autoregressive layers over patches, their order reversed between layers. Zhai et al. (2024, arXiv 2412.06329),
+    TarFlow, figure 2.
 
     Densities take one pass. Samples take D steps a layer, each with the keys and values of all patches before.
 
@@ -170,24 +180,6 @@ def transformer_image(
     check_count("transformer_image", "layers", layers)
     stack = [Autoregressive(law, conditioner(reverse=k % 2 == 1)) for k in range(layers)]
     return Flow(Compose([*stack, patches, ActNorm(shape)]), base or StandardNormal(patches.event_shape.numel()))
-
-
-def scales(flow: Flow) -> list[slice]:
-    """Which part of the flat latent belongs to which scale, coarse first (see `MultiScale.slices`).
-
-    To draw the fine scales of some images anew and keep the coarse one:
-
-    >>> flow, x = glow((1, 8, 8), steps=1, width=4), torch.rand(5, 1, 8, 8)
-    >>> z, _ = flow.transform.inverse(x)
-    >>> for part in scales(flow)[1:]:
-    ...     z[..., part] = torch.randn_like(z[..., part])
-    >>> flow.transform(z)[0].shape
-    torch.Size([5, 1, 8, 8])
-    """
-    for module in flow.modules():
-        if isinstance(module, MultiScale):
-            return module.slices()
-    raise ValueError("scales: this flow has no MultiScale in it, so its latent has one scale.")
 
 
 def images(owner: str, shape: Sequence[int], scales: int) -> list[torch.Size]:

@@ -1,9 +1,9 @@
 """Conditioners: the networks that supply a law with its parameters. They need not be invertible.
 
-`MLP` looks at one part of a vector and speaks about another (coupling layers); `ConvNet` and `GlowNet` do so on images.
-`MADE`, `CausalTransformer` and `PatchTransformer` look at a whole vector and speak about each coordinate from the
-coordinates before it alone (autoregressive layers). The last layer of each starts at zero, so that a flow starts as the
-identity.
+`MLP` makes the parameters of one part of a vector from the other part (coupling layers); `ConvNet` and `GlowNet` do so
+on images. `MADE`, `CausalTransformer` and `PatchTransformer` see a whole vector and make the parameters of each
+coordinate from the coordinates before it alone (autoregressive layers). The last layer of each starts at zero, so that
+a flow starts as the identity.
 
 An autoregressive conditioner has two faces that agree exactly:
 

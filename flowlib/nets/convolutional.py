@@ -1,7 +1,7 @@
 """Conditioners for images: convolutional networks that supply a law with the parameters of every pixel.
 
 Both look at channels (..., inputs, H, W) and answer with (..., outputs, H, W); the size of the image is free. The last
-layer starts at zero, so that a flow starts as the identity. A context, e.g. a class as a one-hot vector, is told to
+layer starts at zero, so that a flow starts as the identity. A context, e.g. a class as a one-hot vector, is added to
 every pixel alike, as a bias for each channel.
 """
 
@@ -17,7 +17,7 @@ class ConvNet(nn.Module):
     """A residual network of gated 3 × 3 convolutions.
 
     h starts as a convolution of the input. Each block adds a ⊙ σ(b) to it, with (a, b) two convolutions away from h:
-    the gate σ(b) decides pixel by pixel how much of the news a is let in. The norm before a convolution is over the
+    the gate σ(b) decides pixel by pixel how much of a is let in. The norm before a convolution is over the
     numbers of one image, so an image's answer does not depend on its batch. Each block sees two pixels further.
 
     Args:
@@ -26,8 +26,9 @@ class ConvNet(nn.Module):
         blocks: how many, 0 or more.
         context_dim: size of the context, 0 for none.
 
-    Paper: gated residual blocks as in van den Oord et al. (2016), Conditional image generation with PixelCNN decoders
-    (the gate), and He et al. (2016), Identity mappings in deep residual networks (norm, bend, convolution).
+    Paper: gated residual blocks as in van den Oord et al. (2016), Conditional image generation with PixelCNN decoders,
+    arXiv 1606.05328 (the gate), and He et al. (2016), Identity mappings in deep residual networks, arXiv 1603.05027
+    (norm, bend, convolution).
 
     >>> ConvNet(2, 4, width=8)(torch.zeros(5, 2, 6, 6)).shape
     torch.Size([5, 4, 6, 6])
@@ -49,8 +50,8 @@ class ConvNet(nn.Module):
         h = self.first(images)  # (N, width, H, W)
         for block in self.blocks:
             h = block(h, context)
-        told = self.last(elu(self.norm(h)))
-        return told.reshape(*x.shape[:-3], *told.shape[1:])
+        params = self.last(elu(self.norm(h)))
+        return params.reshape(*x.shape[:-3], *params.shape[1:])
 
     def extra_repr(self) -> str:
         return f"{self.inputs} → {len(self.blocks)} blocks of {self.norm.num_channels} → {self.outputs}"
@@ -63,15 +64,15 @@ class GatedBlock(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(1, width)
         self.look = convolution(width, width)
-        self.told = nn.Linear(context_dim, width) if context_dim else None
+        self.context = nn.Linear(context_dim, width) if context_dim else None
         self.gate = convolution(width, 2 * width)
 
     def forward(self, h: Tensor, context: Tensor | None) -> Tensor:
         """h (N, width, H, W), context (N, context_dim) -> (N, width, H, W)."""
-        news = self.look(elu(self.norm(h)))
-        if self.told is not None:
-            news = news + self.told(context)[..., None, None]
-        a, b = self.gate(elu(news)).chunk(2, -3)
+        inner = self.look(elu(self.norm(h)))
+        if self.context is not None:
+            inner = inner + self.context(context)[..., None, None]
+        a, b = self.gate(elu(inner)).chunk(2, -3)
         return h + a * torch.sigmoid(b)
 
 
@@ -83,7 +84,7 @@ class GlowNet(nn.Module):
         width: channels inside; the paper has 512.
         context_dim: size of the context, 0 for none.
 
-    Paper: Kingma and Dhariwal (2018), Glow, section 3.3 (the last layer starts at zero).
+    Paper: Kingma and Dhariwal (2018), Glow, section 3.3, arXiv 1807.03039 (the last layer starts at zero).
 
     >>> GlowNet(2, 4, width=8)(torch.zeros(5, 2, 6, 6)).shape
     torch.Size([5, 4, 6, 6])
@@ -94,17 +95,17 @@ class GlowNet(nn.Module):
         self.inputs, self.outputs = check_count("GlowNet", "inputs", inputs), check_count("GlowNet", "outputs", outputs)
         self.context_dim = check_count("GlowNet", "context_dim", context_dim, 0)
         self.first = convolution(inputs, check_count("GlowNet", "width", width))
-        self.told = nn.Linear(context_dim, width) if context_dim else None
+        self.context = nn.Linear(context_dim, width) if context_dim else None
         self.middle = nn.Conv2d(width, width, 1)
         self.last = start_at_zero(convolution(width, outputs))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         images, context = as_one_batch(x, context, self.context_dim)
         h = self.first(images)  # (N, width, H, W)
-        if self.told is not None:
-            h = h + self.told(context)[..., None, None]
-        told = self.last(relu(self.middle(relu(h))))
-        return told.reshape(*x.shape[:-3], *told.shape[1:])
+        if self.context is not None:
+            h = h + self.context(context)[..., None, None]
+        params = self.last(relu(self.middle(relu(h))))
+        return params.reshape(*x.shape[:-3], *params.shape[1:])
 
     def extra_repr(self) -> str:
         return f"{self.inputs} → {self.middle.in_channels} → {self.middle.out_channels} → {self.outputs}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,7 @@ class MADE(nn.Module):
     """An MLP whose weights are masked so that the parameters of x_i depend on x_1, ..., x_{i−1} alone.
 
     Every unit has a degree: input i has degree i, context 0, hidden units take the degrees between in equal shares, in
-    ascending order. A hidden unit listens to units of at most its degree, the parameters of x_i to units below i.
-    Because degrees ascend, one coordinate at a time needs each weight exactly once: D steps cost one full pass.
+    ascending order. A hidden unit is connected to units of at most its degree, the parameters of x_i to units below i.
 
     Args:
         dim: D.
@@ -25,7 +25,8 @@ class MADE(nn.Module):
         context_dim: size of the context that every coordinate may see.
         reverse: count the degrees of the coordinates from the last one: x_i looks at x_{i+1}, ..., x_D alone.
 
-    Paper: Germain et al. (2015), MADE; Papamakarios et al. (2017), Masked autoregressive flow.
+    Paper: Germain et al. (2015), MADE, arXiv 1502.03509; Papamakarios et al. (2017), Masked autoregressive flow,
+    arXiv 1705.07057.
 
     >>> MADE(3, 2)(torch.zeros(5, 3)).shape
     torch.Size([5, 3, 2])
@@ -47,7 +48,7 @@ class MADE(nn.Module):
         lowest = 0 if context_dim or dim == 1 else 1
         degrees = [torch.cat([torch.zeros(context_dim), rank + 1])]
         degrees += [lowest + torch.arange(size) * (dim - lowest) // size for size in check_hidden("MADE", hidden)]
-        degrees += [rank.repeat_interleave(n_params)]  # one below the coordinate they speak about
+        degrees += [rank.repeat_interleave(n_params)]  # of the parameters of x_i: i − 1
         self.layers = nn.ModuleList()
         for k, (before, after) in enumerate(pairwise(degrees)):
             self.layers.append(nn.Linear(len(before), len(after)))
@@ -72,40 +73,53 @@ class MADE(nn.Module):
             h = relu(h) if k < last else h
         return h.unflatten(-1, (self.dim, self.n_params))
 
-    def begin(self, x: Tensor, context: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
-        """The weights (inputs, outputs), both in the order of the steps, and what each layer's units have heard so far
-        (N, outputs): their biases, and the context in the first layer. x (N, D)."""
+    def begin(self, x: Tensor, context: Tensor | None = None) -> "PartialSums":
+        """Before the first step: x (N, D)."""
         weights = [self.weight(k).T.contiguous() for k in range(len(self.layers))]
         biases = [layer.bias for layer in self.layers]
         if self.order[0] > 0:
-            told, seen = weights[0].split([self.context_dim, self.dim])
-            weights[0] = torch.cat([told, seen.flip(0)])
+            of_context, of_x = weights[0].split([self.context_dim, self.dim])
+            weights[0] = torch.cat([of_context, of_x.flip(0)])
             weights[-1], biases[-1] = (
                 out.unflatten(-1, (self.dim, self.n_params)).flip(-2).flatten(-2) for out in (weights[-1], biases[-1])
             )
-        heard = [x.new_zeros(len(x), 1) + bias for bias in biases]
+        sums = [x.new_zeros(len(x), 1) + bias for bias in biases]
         if self.context_dim:
-            seen = with_context(x[:, :0], context, self.context_dim, first=True)
-            heard[0] = heard[0] + seen @ weights[0][: self.context_dim]
-        return weights, heard
+            c = with_context(x[:, :0], context, self.context_dim, first=True)  # (N, context_dim)
+            sums[0] = sums[0] + c @ weights[0][: self.context_dim]
+        return PartialSums(weights, sums)
 
-    def step(self, state: tuple, i: int, previous: Tensor | None) -> tuple[Tensor, tuple]:
-        """The parameters (N, n_params) of the i-th coordinate in `order`, once the one before it (N,) is known."""
-        weights, heard = state
-        speaks, start, left = None if i == 0 else previous.unsqueeze(-1), self.context_dim + i - 1, []
-        for weight, before, below in zip(weights, heard, self.below, strict=True):
-            if speaks is not None:  # to the units that have not spoken yet
-                spoken = weight.shape[-1] - before.shape[-1]
-                before = hear(before, speaks, weight[start : start + speaks.shape[-1], spoken:])
-            start, end = below[i], below[i + 1]
-            params, rest = before.split([end - start, before.shape[-1] - end + start], -1)
-            speaks = relu(params)
-            left.append(rest)
-        return params, (weights, left)
+    def step(self, state: "PartialSums", i: int, previous: Tensor | None) -> tuple[Tensor, "PartialSums"]:
+        """The parameters (N, n_params) of the i-th coordinate in `order`, once the one before it (N,) is known.
+
+        That coordinate has degree i. It completes the pre-activations of degree i in the first layer; their activations
+        complete those in the second; and so on to the parameters.
+        """
+        complete = None if i == 0 else previous.unsqueeze(-1)  # what has degree i in the layer below: first, an input
+        row, left = self.context_dim + i - 1, []
+        for weight, sums, below in zip(*state, self.below, strict=True):
+            first, end = below[i], below[i + 1]  # the units of degree i; those before them are complete
+            if complete is not None:
+                sums = add_product(sums, complete, weight[row : row + complete.shape[-1], first:])
+            params, sums = sums.split([end - first, sums.shape[-1] - end + first], -1)
+            complete, row = relu(params), first
+            left.append(sums)
+        return params, PartialSums(state.weights, left)
 
 
-def hear(before: Tensor, speaks: Tensor, weight: Tensor) -> Tensor:
-    """before + speaks @ weight: (N, o), (N, i), (i, o) -> (N, o). In place where no gradient needs what was before."""
-    if speaks.shape[-1] == 1:  # an outer product is no work for a matrix multiplication
-        return torch.addcmul(before, speaks, weight) if torch.is_grad_enabled() else before.addcmul_(speaks, weight)
-    return torch.addmm(before, speaks, weight) if torch.is_grad_enabled() else before.addmm_(speaks, weight)
+class PartialSums(NamedTuple):
+    """A MADE on its way through the D steps: of each pre-activation that is not complete yet, the terms so far.
+
+    Degrees ascend, so each layer is completed from its first unit to its last, and every weight is needed exactly once:
+    D steps cost one full pass.
+    """
+
+    weights: list[Tensor]  # of each layer, masked, (inputs, outputs), both in the order of the steps
+    sums: list[Tensor]  # of each layer, (N, outputs that are not complete); at first the biases and the context's terms
+
+
+def add_product(sums: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
+    """sums + inputs @ weight: (N, o), (N, i), (i, o) -> (N, o). In place where no gradient needs the sums before."""
+    if inputs.shape[-1] == 1:  # an outer product is no work for a matrix multiplication
+        return torch.addcmul(sums, inputs, weight) if torch.is_grad_enabled() else sums.addcmul_(inputs, weight)
+    return torch.addmm(sums, inputs, weight) if torch.is_grad_enabled() else sums.addmm_(inputs, weight)

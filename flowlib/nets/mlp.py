@@ -34,9 +34,9 @@ def describe(net: nn.Module) -> str:
     return f"{type(net).__name__} {net.extra_repr()}".strip()
 
 
-def ask(net: nn.Module, *inputs: Tensor | None, half: bool) -> Tensor:
-    """What a network says, in the dtype of its first input; with `half`, it computes in bfloat16 while it trains."""
-    if not (half and net.training):
+def ask(net: nn.Module, *inputs: Tensor | None, mixed: bool) -> Tensor:
+    """What a network says, in the dtype of its first input; `mixed`, it computes in bfloat16 while it trains."""
+    if not (mixed and net.training):
         return net(*inputs)
     with torch.autocast(inputs[0].device.type, torch.bfloat16):
         return net(*inputs).to(inputs[0].dtype)

@@ -1,4 +1,4 @@
-"""A causal transformer: the parameters of each coordinate by attention over the coordinates before it."""
+"""Causal transformers: the parameters of each coordinate by attention over the coordinates before it."""
 
 import math
 
@@ -6,15 +6,74 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from flowlib.nets.mlp import start_at_zero, with_context
-from flowlib.support.checks import check_count
+from flowlib.nets.mlp import start_at_zero
+from flowlib.support.checks import check_context, check_count
 
 
-class CausalTransformer(nn.Module):
+class CausalDecoder(nn.Module):
+    """Causal attention over a vector x (..., D) that is cut into T tokens of P numbers, D = T P.
+
+    Token t carries the numbers of token t − 1 (zeros for the first), so attention to itself and the tokens before it
+    makes h_t from what precedes token t in x. One token at a time keeps the keys and values of the tokens so far.
+    A subclass says how h_t becomes parameters, all at once (`params`) and step by step (`begin`, `step`).
+
+    Args:
+        tokens, size: T and P.
+        n_params: parameters per number, `law.n_params`.
+        width: size of h_t, a multiple of heads.
+        heads, depth: attention heads; blocks.
+        context_dim: size of the context that every token may see.
+        reverse: from the last number to the first.
+
+    Paper: Vaswani et al. (2017), Attention is all you need, section 3, arXiv 1706.03762.
+    """
+
+    def __init__(
+        self, tokens: int, size: int, n_params: int, width: int, heads: int, depth: int, context_dim: int, reverse: bool
+    ):
+        super().__init__()
+        owner = type(self).__name__
+        self.tokens, self.size = check_count(owner, "tokens", tokens), check_count(owner, "size", size)
+        self.dim, self.n_params = tokens * size, check_count(owner, "n_params", n_params)
+        self.context_dim = check_count(owner, "context_dim", context_dim, 0)
+        if check_count(owner, "width", width) % check_count(owner, "heads", heads):
+            raise ValueError(f"{owner}: width must be a multiple of heads = {heads}; got {width}.")
+        self.order = range(self.dim)[::-1] if reverse else range(self.dim)
+        self.embed = nn.Linear(size, width)
+        self.position = nn.Parameter(torch.randn(tokens, width) / math.sqrt(width))
+        self.context = nn.Linear(context_dim, width) if context_dim else None
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(check_count(owner, "depth", depth)))
+        self.norm = nn.LayerNorm(width)
+
+    def params(self, values: Tensor, h: Tensor) -> Tensor:
+        """Numbers (..., T, P) and h (..., T, width) -> parameters (..., D, n_params)."""
+        raise NotImplementedError(f"{type(self).__name__} must define params(values, h).")
+
+    def attend(self, carried: Tensor, first: int, context: Tensor | None, caches: list) -> tuple[Tensor, list]:
+        """Tokens that carry these numbers (..., t, P), the first of them token `first` -> h (..., t, width), caches."""
+        h, grown = self.embed(carried) + self.position[first : first + carried.shape[-2]], []
+        if check_context(context, self.context_dim) is not None:
+            h = h + self.context(context).unsqueeze(-2)
+        for block, cache in zip(self.blocks, caches, strict=True):
+            h, cache = block(h, cache)
+            grown.append(cache)
+        return self.norm(h), grown
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        reverse = self.order[0] > 0
+        values = (x.flip(-1) if reverse else x).unflatten(-1, (self.tokens, self.size))  # (..., T, P)
+        carried = torch.cat([torch.zeros_like(values[..., :1, :]), values[..., :-1, :]], -2)
+        h, _ = self.attend(carried, 0, context, [None] * len(self.blocks))
+        params = self.params(values, h)  # (..., D, n_params)
+        return params.flip(-2) if reverse else params
+
+    def extra_repr(self) -> str:
+        tokens = f"{self.tokens} tokens of {self.embed.out_features}"
+        return f"{tokens}, {len(self.blocks)} blocks → {self.dim} × {self.n_params}"
+
+
+class CausalTransformer(CausalDecoder):
     """A decoder whose tokens are coordinates: the parameters of x_i come from attention over x_1, ..., x_{i−1}.
-
-    Token i carries x_{i−1} (a start token for the first), so causal attention is enough. One coordinate at a time keeps
-    the keys and values of the tokens so far.
 
     Args:
         dim: D.
@@ -24,8 +83,8 @@ class CausalTransformer(nn.Module):
         context_dim: size of the context that every token may see.
         reverse: the tokens run from the last coordinate to the first.
 
-    Paper: Vaswani et al. (2017); as a flow, Patacchiola et al. (2024), Transformer neural autoregressive flows, and
-    Zhai et al. (2024), TarFlow.
+    Paper: Vaswani et al. (2017), arXiv 1706.03762; as a flow, Patacchiola et al. (2024), Transformer neural
+    autoregressive flows, arXiv 2401.01855, and Zhai et al. (2024), TarFlow, arXiv 2412.06329.
 
     >>> CausalTransformer(3, 2)(torch.zeros(5, 3)).shape
     torch.Size([5, 3, 2])
@@ -41,55 +100,23 @@ class CausalTransformer(nn.Module):
         context_dim: int = 0,
         reverse: bool = False,
     ):
-        super().__init__()
-        self.dim, self.n_params = check_count("CausalTransformer", "dim", dim), n_params
-        self.context_dim = check_count("CausalTransformer", "context_dim", context_dim, 0)
-        check_count("CausalTransformer", "n_params", n_params)
-        check_heads("CausalTransformer", width, heads)
-        self.order = range(dim)[::-1] if reverse else range(dim)
-        self.embed = nn.Linear(1, width)
-        self.position = nn.Parameter(torch.randn(dim, width) / math.sqrt(width))
-        self.context = nn.Linear(context_dim, width) if context_dim else None
-        self.blocks = nn.ModuleList(
-            Block(width, heads) for _ in range(check_count("CausalTransformer", "depth", depth))
-        )
-        self.norm = nn.LayerNorm(width)
+        tokens = check_count("CausalTransformer", "dim", dim)
+        super().__init__(tokens, 1, n_params, width, heads, depth, context_dim, reverse)
         self.head = start_at_zero(nn.Linear(width, n_params))
 
-    def extra_repr(self) -> str:
-        width = self.embed.out_features
-        return f"{self.dim} tokens of {width}, {len(self.blocks)} blocks → {self.dim} × {self.n_params}"
-
-    def tokens(self, x: Tensor, positions: Tensor, context: Tensor | None) -> Tensor:
-        """Values x (..., T) at their positions (T, width) as tokens (..., T, width)."""
-        tokens = self.embed(x.unsqueeze(-1)) + positions
-        if self.context is None:
-            return tokens
-        return tokens + self.context(with_context(x[..., :0], context, self.context_dim, first=True)).unsqueeze(-2)
-
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        reverse = self.order[0] > 0
-        x = x.flip(-1) if reverse else x
-        shifted = torch.cat([torch.zeros_like(x[..., :1]), x[..., :-1]], -1)  # (..., D)
-        h = self.tokens(shifted, self.position, context)
-        for block in self.blocks:
-            h, _ = block(h, None)
-        params = self.head(self.norm(h))  # (..., D, n_params)
-        return params.flip(-2) if reverse else params
+    def params(self, values: Tensor, h: Tensor) -> Tensor:
+        return self.head(h)
 
     def begin(self, x: Tensor, context: Tensor | None = None) -> tuple:
-        """Nothing seen yet: a start value, the context, and an empty cache a block."""
+        """Before the first step, x (N, D): what its token carries (N, 1), the context, an empty cache a block."""
         return torch.zeros_like(x[..., :1]), context, [None] * len(self.blocks)
 
     def step(self, state: tuple, i: int, previous: Tensor | None) -> tuple[Tensor, tuple]:
-        """The parameters of coordinate i (..., n_params) once x_{i−1} (...) is known."""
-        start, context, caches = state
-        value = start if i == 0 else previous.unsqueeze(-1)
-        h, seen = self.tokens(value, self.position[i : i + 1], context), []
-        for block, cache in zip(self.blocks, caches, strict=True):
-            h, cache = block(h, cache)
-            seen.append(cache)
-        return self.head(self.norm(h)).squeeze(-2), (start, context, seen)
+        """The parameters (N, n_params) of the i-th coordinate in `order`, once the one before it (N,) is known."""
+        zero, context, caches = state
+        carried = zero if i == 0 else previous.unsqueeze(-1)
+        h, caches = self.attend(carried.unsqueeze(-2), i, context, caches)
+        return self.head(h).squeeze(-2), (zero, context, caches)
 
 
 class Block(nn.Module):
@@ -114,11 +141,6 @@ class Block(nn.Module):
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=h.device).triu(
             scores.shape[-1] - scores.shape[-2] + 1
         )
-        seen = scores.masked_fill(later, -torch.inf).softmax(-1) @ v
-        h = h + self.out(seen.transpose(-2, -3).flatten(-2))
+        mixed = scores.masked_fill(later, -torch.inf).softmax(-1) @ v
+        h = h + self.out(mixed.transpose(-2, -3).flatten(-2))
         return h + self.down(gelu(self.up(self.norm_2(h)))), (k, v)
-
-
-def check_heads(owner: str, width: int, heads: int) -> None:
-    if check_count(owner, "width", width) % check_count(owner, "heads", heads):
-        raise ValueError(f"{owner}: width must be a multiple of heads = {heads}; got {width}.")

@@ -11,8 +11,8 @@ of an image is the mass of its cell, and any density q(u | x) on the cell bounds
 The three terms are *added*, here and in every ledger: `data_scale` = −D log L, and −log q(u | x), which is 0 for
 uniform noise. The gap is KL(q(u | x) ‖ p(u | x)): the better q imitates the density within the cell, the tighter.
 
-Papers: Theis et al. (2016), A note on the evaluation of generative models, section 3.1 (uniform);
-Ho et al. (2019), Flow++, section 3.1 (variational).
+Papers: Theis et al. (2016, arXiv 1511.01844), A note on the evaluation of generative models, section 3.1 (uniform); Ho
+et al. (2019, arXiv 1902.00275), Flow++, section 3.1 (variational).
 """
 
 import math
@@ -72,7 +72,11 @@ class Dequantize(nn.Module):
 class UniformDequantize(Dequantize):
     """Noise that is uniform on each cell: u ~ U[0, 1)^D, log q(u | x) = 0.
 
-    Args: `Dequantize`. Paper: Theis et al. (2016), section 3.1.
+    Args:
+        shape: of one image, (C, H, W), or D.
+        levels: L, the number of values of a pixel, at most 256.
+
+    Paper: Theis et al. (2016, arXiv 1511.01844), section 3.1.
 
     >>> y, log_q = UniformDequantize((1, 8, 8), levels=17)(torch.full([5, 1, 8, 8], 16))
     >>> bool((y >= 16 / 17).all()), log_q.tolist()
@@ -92,10 +96,11 @@ class VariationalDequantize(Dequantize):
     density does not: rare draws weigh very much, so an importance-weighted bound gains slowly with k.
 
     Args:
-        shape, levels: `Dequantize`.
+        shape: of one image, (C, H, W), or D.
+        levels: L, the number of values of a pixel, at most 256.
         flow: q(v | x), on points of D numbers in any arrangement, cheap to sample, with context_dim = D.
 
-    Paper: Ho et al. (2019), Flow++, section 3.1.
+    Paper: Ho et al. (2019, arXiv 1902.00275), Flow++, section 3.1.
 
     >>> from flowlib.models import real_nvp
     >>> y, log_q = VariationalDequantize((1, 2, 2), 4, real_nvp(dim=4, context_dim=4))(torch.zeros(5, 1, 2, 2).long())

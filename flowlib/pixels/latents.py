@@ -1,13 +1,17 @@
 """The latent space of an image model: how an image gets there, ways between two points, and what an image looks like.
 
 to_latent               from pixels to z
+scales                  which part of z is coarse, which is fine
 lerp, slerp             from one z to another, straight or along the shell
 thickness, slant        of a stroke, measured on images
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
+from flowlib.core import Flow
 from flowlib.pixels.pixel_flow import PixelFlow
 
 
@@ -19,8 +23,30 @@ def to_latent(model: PixelFlow, pixels: Tensor, u: Tensor | float = 0.5) -> Tens
         pixels: as the model's data, 0 to levels − 1.
         u: the place within the cell of each pixel, in [0, 1): one number, or noise of the shape of the pixels.
     """
-    s, _ = model.squeeze.inverse((pixels + u) / model.levels)
+    s, _ = model.logit.inverse((pixels + u) / model.levels)
     return model.flow.transform.inverse(s)[0]
+
+
+def scales(flow: Flow) -> list[slice]:
+    """Which part of the flat latent z (n, D) belongs to which scale, coarse first: z[..., scales(flow)[0]].
+
+    In a multi-scale flow the first layers move the coarse numbers alone; further on, finer ones join them. Where each
+    group ends is read off what the layers move.
+
+    To draw the fine scales of some images anew and keep the coarse one:
+
+    >>> from flowlib.models import glow
+    >>> flow, x = glow((1, 8, 8), steps=1, width=4), torch.rand(5, 1, 8, 8)
+    >>> z, _ = flow.transform.inverse(x)
+    >>> for part in scales(flow)[1:]:
+    ...     z[..., part] = torch.randn_like(z[..., part])
+    >>> flow.transform(z)[0].shape
+    torch.Size([5, 1, 8, 8])
+    """
+    ends = {layer.acts_on.numel() for layer in flow.transform.layers() if layer.acts_on != layer.event_shape}
+    if not ends:
+        raise ValueError("scales: this flow has no MultiScale in it, so its latent has one scale.")
+    return [slice(first, end) for first, end in pairwise([0, *sorted(ends)])]
 
 
 def lerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:

@@ -1,6 +1,6 @@
 """The ledger of a pixel model: every term of log P(x) by name, and the sum that is printed as bits per dimension.
 
-    −log₂ P(x) / D = −(base + layers + logit squeeze + data scale + dequantization) / (D log 2)
+    −log₂ P(x) / D = −(base + layers + pixel logit + data scale + dequantization) / (D log 2)
 
 A bit is log 2 nats, and D counts every number of an image, channels too. Each row is one term of the sum, the mean over
 the images: in nats what it adds to log P(x), in bits per dimension what it adds to the bits, with the opposite sign.

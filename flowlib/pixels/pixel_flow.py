@@ -1,7 +1,7 @@
 """A flow as a model of pixels: what lies between whole numbers 0, ..., L − 1 and a density on ℝ^D.
 
     x  --(x + u) / L-->  y in (0, 1)^D  --logit(α + (1 − 2α) y)-->  s in ℝ^D  --f⁻¹-->  z
-         dequantization                    logit squeeze                        flow
+         dequantization                    pixel logit                        flow
 
     log P(x) ≥ E_u [ log p_Z(z) + log |det ∂f⁻¹/∂s| + log |det ∂s/∂y| − D log L − log q(u | x) ]
 
@@ -20,10 +20,10 @@ from flowlib.pixels.dequantize import Dequantize, UniformDequantize, Variational
 from flowlib.pixels.ledger import Ledger, Row, itemise
 from flowlib.support.checks import check_above_zero, check_count, check_size
 
-__all__ = ["Ledger", "LogitSqueeze", "PixelFlow", "UniformDequantize", "VariationalDequantize"]
+__all__ = ["Ledger", "PixelLogit", "PixelFlow", "UniformDequantize", "VariationalDequantize"]
 
 
-class LogitSqueeze(Transform):
+class PixelLogit(Transform):
     """From the real line to the unit interval and a little beyond, so that pixels keep clear of the logit's poles.
 
     Map: y_i = (sigmoid(s_i) − α) / (1 − 2α), between −α / (1 − 2α) and 1 + α / (1 − 2α).
@@ -35,19 +35,20 @@ class LogitSqueeze(Transform):
         shape: of one point, or D.
         alpha: α, between 0 and ½.
 
-    Paper: Dinh et al. (2017), RealNVP, section 4.1, with α = 0.05. They print logit(α + (1 − α) y), which keeps clear
-    of one pole only; this symmetric form is that of Papamakarios et al. (2017), MAF.
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 4.1, with α = 0.05. They print logit(α + (1 − α) y),
+    which keeps clear of one pole only; this symmetric form is that of Papamakarios et al. (2017, arXiv 1705.07057),
+    MAF.
 
-    >>> LogitSqueeze(1).inverse(torch.tensor([0.5]))
+    >>> PixelLogit(1).inverse(torch.tensor([0.5]))
     (tensor([0.]), tensor(1.2809))
     """
 
     def __init__(self, shape: int | Sequence[int], alpha: float = 0.05):
-        super().__init__(check_size("LogitSqueeze", shape))
-        self.alpha = check_above_zero("LogitSqueeze", "alpha", alpha)
+        super().__init__(check_size("PixelLogit", shape))
+        self.alpha = check_above_zero("PixelLogit", "alpha", alpha)
         if alpha >= 0.5:
             raise ValueError(
-                f"LogitSqueeze: alpha must be below 1/2, or nothing is left between the rims; got {alpha!r}."
+                f"PixelLogit: alpha must be below 1/2, or nothing is left between the rims; got {alpha!r}."
             )
         self.log_width = self.event_shape.numel() * math.log1p(-2.0 * self.alpha)  # D log(1 − 2α)
 
@@ -76,10 +77,11 @@ class PixelFlow(nn.Module):
         flow: on points of the shape of an image, (C, H, W), as `flowlib.models.images` makes them. It works on ℝ^D.
         levels: L, the number of values of a pixel, at most 256.
         dequantize: "uniform", or a module such as `VariationalDequantize`.
-        alpha: α of the logit squeeze, 0.05 as in the paper. A small one, 1e-6 as for MAF, makes the cells of black and
+        alpha: α of the pixel logit, 0.05 as in the paper. A small one, 1e-6 as for MAF, makes the cells of black and
             white wide, which a law that can follow their shape turns into bits.
 
-    Paper: Dinh et al. (2017), RealNVP, section 4.1; Ho et al. (2019), Flow++, section 3.1.
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 4.1; Ho et al. (2019, arXiv 1902.00275), Flow++,
+    section 3.1.
 
     >>> from flowlib.models import real_nvp
     >>> model = PixelFlow(real_nvp(dim=4), levels=17)
@@ -93,7 +95,7 @@ class PixelFlow(nn.Module):
         if not isinstance(flow, Flow):
             raise TypeError(f"PixelFlow expects a Flow first, e.g. glow((1, 8, 8)); got {type(flow).__name__}.")
         self.flow, self.data_shape = flow, flow.data_shape
-        self.squeeze = LogitSqueeze(self.data_shape, alpha)
+        self.logit = PixelLogit(self.data_shape, alpha)
         if dequantize == "uniform":
             dequantize = UniformDequantize(self.data_shape, levels)
         if not isinstance(dequantize, Dequantize):
@@ -122,7 +124,7 @@ class PixelFlow(nn.Module):
 
     def log_density(self, y: Tensor, context: Tensor | None = None) -> Tensor:
         """log p_Y(y), the density of dequantized images y in [0, 1]: (..., C, H, W) -> (...)."""
-        s, log_det = self.squeeze.inverse(y)
+        s, log_det = self.logit.inverse(y)
         return self.flow.log_prob(s, context) + log_det
 
     def bits_per_dim(self, pixels: Tensor, context: Tensor | None = None) -> Tensor:
@@ -145,7 +147,7 @@ class PixelFlow(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """n images, uint8 (n, C, H, W). A temperature below 1 draws z closer to the mode."""
-        y, _ = self.squeeze(self.flow.sample(n, context, temperature))
+        y, _ = self.logit(self.flow.sample(n, context, temperature))
         if y.isnan().any():
             bad = int(y.reshape(n, -1).isnan().any(-1).sum())
             raise FloatingPointError(
@@ -159,7 +161,7 @@ class PixelFlow(nn.Module):
         """Every term of `bits_per_dim(pixels, context)`, averaged over the images, with one draw of noise."""
         check_pixels("PixelFlow", pixels, self.data_shape, self.levels)
         y, log_q = self.dequantize.draw(pixels)
-        s, squeeze = self.squeeze.inverse(y)
+        s, slopes = self.logit.inverse(y)
         z, scale = self.flow.transform.inverse(s, context)[0], self.dequantize.data_scale
         n = log_q.numel()
         rows = [
@@ -168,11 +170,11 @@ class PixelFlow(nn.Module):
                 Row(f"{kind} × {count}" if count > 1 else kind, nats / max(n, 1))
                 for kind, count, nats in itemise(self.flow.transform, s, context)
             ),
-            Row(f"logit squeeze, α = {self.squeeze.alpha:g}", average(squeeze)),
+            Row(f"pixel logit, α = {self.logit.alpha:g}", average(slopes)),
             Row(f"data scale, −D log {self.levels}", scale),
             Row("dequantization, −log q(u | x)", average(-log_q)),
         ]
-        total = average(self.flow.log_prob(s, context).double() + squeeze + scale - log_q)
+        total = average(self.flow.log_prob(s, context).double() + slopes + scale - log_q)
         return Ledger(rows, total, self.data_shape.numel(), n, self.levels)
 
 

@@ -16,4 +16,4 @@ def networks_in_bfloat16(model: nn.Module) -> None:
     """From now on the networks of all couplings and autoregressive layers compute in bfloat16 while they train."""
     for module in model.modules():
         if isinstance(module, Autoregressive | Coupling):
-            module.half = True
+            module.mixed_precision = True

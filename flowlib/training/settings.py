@@ -30,7 +30,7 @@ class Settings:
     )
     conditional: bool = setting(False, "tell the model the class of each image")
     dequantize: str = setting("uniform", "noise")
-    alpha: float = setting(0.05, "rim of the logit squeeze; a small one, 1e-6, spreads what is black or white")
+    alpha: float = setting(0.05, "rim of the pixel logit; a small one, 1e-6, spreads what is black or white")
     steps: int = setting(1000, "steps of the optimizer, at most")
     time_budget: float | None = setting(None, "seconds after which the run ends, its learning rate at zero")
     batch: int = setting(128, "images in a step, in all processes together")

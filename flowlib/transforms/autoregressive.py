@@ -23,7 +23,8 @@ class Autoregressive(Transform):
         law: how a coordinate moves.
         conditioner: m, a MADE or a CausalTransformer with n_params = law.n_params.
 
-    Paper: Papamakarios et al. (2017), Masked autoregressive flow; Kingma et al. (2016), Inverse autoregressive flow.
+    Paper: Papamakarios et al. (2017, arXiv 1705.07057), Masked autoregressive flow; Kingma et al. (2016, arXiv
+    1606.04934), Inverse autoregressive flow.
 
     >>> from flowlib.laws import Affine
     >>> from flowlib.nets import MADE
@@ -32,7 +33,7 @@ class Autoregressive(Transform):
     (torch.Size([5, 3]), torch.Size([5]))
     """
 
-    half = False  # m computes in bfloat16 while it trains (`training.precision`)
+    mixed_precision = False  # True: m computes in bfloat16 while it trains (`training.precision`)
 
     def __init__(self, law: Law, conditioner: nn.Module):
         super().__init__([conditioner.dim])
@@ -63,5 +64,5 @@ class Autoregressive(Transform):
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
-        z, log_slopes = self.law.inverse(x, ask(self.conditioner, x, context, half=self.half))
+        z, log_slopes = self.law.inverse(x, ask(self.conditioner, x, context, mixed=self.mixed_precision))
         return z, log_slopes.sum(-1)

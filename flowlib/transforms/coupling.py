@@ -27,7 +27,8 @@ class Coupling(Transform):
         partition: what stays and what moves: a Partition of a vector; Channels or Checkerboard of an image.
         context_dim: size of the context that m sees beside z_kept.
 
-    Paper: Dinh et al. (2015), NICE, section 3; Dinh et al. (2017), RealNVP, section 3.
+    Paper: Dinh et al. (2015, arXiv 1410.8516), NICE, section 3; Dinh et al. (2017, arXiv 1605.08803), RealNVP, section
+    3.
 
     >>> import torch
     >>> from flowlib.laws import Affine
@@ -38,7 +39,7 @@ class Coupling(Transform):
     (torch.Size([5, 2]), torch.Size([5]))
     """
 
-    half = False  # m computes in bfloat16 while it trains (`training.precision`)
+    mixed_precision = False  # True: m computes in bfloat16 while it trains (`training.precision`)
 
     def __init__(self, law: Law, conditioner: nn.Module, partition: TwoParts, context_dim: int = 0):
         super().__init__(partition.shape)
@@ -51,11 +52,11 @@ class Coupling(Transform):
     def params(self, kept: Tensor, context: Tensor | None) -> Tensor:
         """m(kept), (..., *moved_shape, n_params)."""
         if self.event_dims == 1:
-            params = ask(self.conditioner, with_context(kept, context, self.context_dim), half=self.half)
+            params = ask(self.conditioner, with_context(kept, context, self.context_dim), mixed=self.mixed_precision)
         elif check_context(context, self.context_dim) is None:
-            params = ask(self.conditioner, kept, half=self.half)
+            params = ask(self.conditioner, kept, mixed=self.mixed_precision)
         else:
-            params = ask(self.conditioner, kept, context, half=self.half)
+            params = ask(self.conditioner, kept, context, mixed=self.mixed_precision)
         return self.partition.params(params, self.law.n_params)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

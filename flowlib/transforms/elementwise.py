@@ -27,7 +27,7 @@ class ElementwiseAffine(Transform):
         shift: (D,) or one number, default 0.
         scale: (D,) or one number, positive, default 1. Stored and trained as its logarithm.
 
-    Paper: Dinh et al. (2015), NICE, section 3.3 (the diagonal scaling layer).
+    Paper: Dinh et al. (2015, arXiv 1410.8516), NICE, section 3.3 (the diagonal scaling layer).
 
     >>> ElementwiseAffine(1, shift=1.0, scale=2.0)(torch.tensor([3.0]))[0]
     tensor([7.], grad_fn=<AddBackward0>)
@@ -57,7 +57,7 @@ class Sigmoid(Transform):
     Args:
         dim: D, or the shape of an image.
 
-    Paper: Dinh et al. (2017), RealNVP, section 4.1 (the logit of the data).
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 4.1 (the logit of the data).
 
     >>> Sigmoid(1)(torch.tensor([0.0]))
     (tensor([0.5000]), tensor(-1.3863))
@@ -85,7 +85,7 @@ class Logit(Inverse):
     Args:
         dim: D, or the shape of an image.
 
-    Paper: Dinh et al. (2017), RealNVP, section 4.1.
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 4.1.
 
     >>> Logit(1)(torch.tensor([0.5]))
     (tensor([0.]), tensor(1.3863))
@@ -113,7 +113,7 @@ class LeakyReLU(Transform):
         dim: D, or the shape of an image.
         slope: the factor on the negative side, a positive number; fixed, not trained.
 
-    Paper: Papamakarios et al. (2021), section 3.1.1 (elementwise transformers).
+    Paper: Papamakarios et al. (2021, arXiv 1912.02762), section 3.1.1 (elementwise transformers).
 
     >>> LeakyReLU(1, slope=0.5)(torch.tensor([-2.0]))
     (tensor([-1.]), tensor(-0.6931))
@@ -150,7 +150,7 @@ class ActNorm(Transform):
     Args:
         dim: D, or the shape (C, H, W) of an image.
 
-    Paper: Kingma and Dhariwal (2018), Glow, section 3.1.
+    Paper: Kingma and Dhariwal (2018, arXiv 1807.03039), Glow, section 3.1.
 
     >>> layer = ActNorm(1)
     >>> layer.inverse(torch.tensor([[1.0], [3.0]]))[0]

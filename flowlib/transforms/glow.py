@@ -25,7 +25,7 @@ class GlowStep(Compose):
         conditioner: the network of the coupling, as `Coupling` takes it; the first ⌈C / 2⌉ channels stay.
         context_dim: size of the context that the network sees, 0 for none.
 
-    Paper: Kingma and Dhariwal (2018), Glow, figure 2a and table 1.
+    Paper: Kingma and Dhariwal (2018, arXiv 1807.03039), Glow, figure 2a and table 1.
 
     >>> import torch
     >>> from flowlib.nets.convolutional import GlowNet

@@ -29,8 +29,8 @@ class Linear(Transform):
         matrix: the W to start from, (D, D), invertible. A random rotation if not given.
         bias: (D,) or one number.
 
-    Paper: Kingma and Dhariwal (2018), Glow, section 3.2 (LU); Hoogeboom et al. (2019), section 3.2 (QR). Some lecture
-    notes print the condition for a linear flow as "A ≠ 0"; it is det A ≠ 0.
+    Paper: Kingma and Dhariwal (2018, arXiv 1807.03039), Glow, section 3.2 (LU); Hoogeboom et al. (2019, arXiv
+    1901.11137), section 3.2 (QR). Some lecture notes print the condition for a linear flow as "A ≠ 0"; it is det A ≠ 0.
 
     >>> x, log_det = Linear(2, matrix=[[2.0, 1.0], [0.0, 0.5]])(torch.tensor([1.0, 2.0]))
     >>> [round(value, 4) for value in x.tolist()], abs(round(log_det.item(), 4))
@@ -216,7 +216,7 @@ class Conv1x1(Transform):
         shape: (C, H, W).
         matrix: the W to start from, (C, C), invertible. A random rotation if not given.
 
-    Paper: Kingma and Dhariwal (2018), Glow, section 3.2 and equation 10.
+    Paper: Kingma and Dhariwal (2018, arXiv 1807.03039), Glow, section 3.2 and equation 10.
 
     >>> layer = Conv1x1((2, 3, 3), matrix=[[2.0, 0.0], [1.0, 1.0]])
     >>> round(layer(torch.zeros(2, 3, 3))[1].item(), 4)  # 9 log 2
@@ -256,7 +256,7 @@ class Rotation(Transform):
         angles: the D (D − 1) / 2 entries of A below its diagonal, in radians; in the plane one angle,
             counter-clockwise. Random if not given.
 
-    Paper: Papamakarios et al. (2021), section 3.2 (orthogonal transformations).
+    Paper: Papamakarios et al. (2021, arXiv 1912.02762), section 3.2 (orthogonal transformations).
 
     >>> x, log_det = Rotation(2, angles=torch.pi / 2)(torch.tensor([1.0, 0.0]))
     >>> [abs(round(value, 4)) for value in x.tolist()], log_det
@@ -295,7 +295,7 @@ class Permutation(Transform):
     Args:
         order: each of 0, ..., D − 1 once.
 
-    Paper: Dinh et al. (2015), NICE, section 3.2 (exchanging the halves between coupling layers).
+    Paper: Dinh et al. (2015, arXiv 1410.8516), NICE, section 3.2 (exchanging the halves between coupling layers).
 
     >>> Permutation([2, 0, 1])(torch.tensor([10.0, 11.0, 12.0]))[0]
     tensor([12., 10., 11.])

@@ -28,7 +28,7 @@ class MultiScale(Transform):
             again, and is then followed by a Squeeze. The last scale may keep the resolution. The image of scale 0 is
             x, that of scale k + 1 has the first half of the channels that scales[k] takes.
 
-    Paper: Dinh et al. (2017), RealNVP, section 3.6.
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 3.6.
 
     >>> from flowlib.transforms import Conv1x1
     >>> f = MultiScale((1, 8, 8), [Conv1x1((4, 4, 4)), Conv1x1((8, 2, 2))])

@@ -4,7 +4,7 @@ A coupling asks four things of its partition, and no more, so it serves vectors 
 
     split(z) -> kept, moved                 z (..., *shape) in two parts (..., *kept_shape), (..., *moved_shape)
     join(kept, moved) -> z                  the way back
-    params(told, n_params)                  what a network tells of `kept`, as parameters (..., *moved_shape, n_params)
+    params(answer, n_params)                  what a network tells of `kept`, as parameters (..., *moved_shape, n_params)
     flipped()                               the same two parts with their roles swapped
 
 `kept` and `moved` are the sizes that a network is built with: `MLP(kept, moved * law.n_params)` where they count
@@ -59,10 +59,10 @@ class TwoParts(nn.Module):
         """The two parts back in their places, (..., *shape)."""
         return self.glue(moved, kept) if self.flip else self.glue(kept, moved)
 
-    def params(self, told: Tensor, n_params: int) -> Tensor:
+    def params(self, answer: Tensor, n_params: int) -> Tensor:
         """A network's answer (..., moved · n_params, H, W) -> (..., moved, H, W, n_params)."""
         dims = len(self.shape)
-        return told.unflatten(-dims, (self.moved, n_params)).movedim(-dims, -1)
+        return answer.unflatten(-dims, (self.moved, n_params)).movedim(-dims, -1)
 
     def extra_repr(self) -> str:
         flipped = ", flipped" if self.flip else ""
@@ -97,9 +97,9 @@ class Partition(TwoParts):
             return torch.cat([pairs, first[..., -1:]], -1)
         return torch.stack([first, second], -1).flatten(-2)
 
-    def params(self, told: Tensor, n_params: int) -> Tensor:
+    def params(self, answer: Tensor, n_params: int) -> Tensor:
         """(..., moved · n_params) -> (..., moved, n_params)."""
-        return told.view(*told.shape[:-1], self.moved, n_params)
+        return answer.view(*answer.shape[:-1], self.moved, n_params)
 
 
 class Channels(TwoParts):
@@ -109,7 +109,7 @@ class Channels(TwoParts):
         shape: (C, H, W), C at least 2.
         flip: True swaps the two roles.
 
-    Paper: Dinh et al. (2017), RealNVP, section 3.4 (channel-wise masking).
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 3.4 (channel-wise masking).
 
     >>> kept, moved = Channels((3, 4, 4)).split(torch.zeros(5, 3, 4, 4))
     >>> kept.shape, moved.shape
@@ -141,7 +141,7 @@ class Checkerboard(TwoParts):
         shape: (C, H, W), H and W even.
         flip: True swaps the two roles.
 
-    Paper: Dinh et al. (2017), RealNVP, section 3.4 (spatial checkerboard patterns, by masks).
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 3.4 (spatial checkerboard patterns, by masks).
 
     >>> Checkerboard((1, 2, 2)).split(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]))[0].flatten()
     tensor([1., 4.])

@@ -1,6 +1,7 @@
 """Planar flows: push every point along one direction u, by an amount that depends on one coordinate w·z.
 
-Rezende and Mohamed (2015), Variational inference with normalizing flows, section 4.1 and appendix A.1.
+Rezende and Mohamed (2015, arXiv 1505.05770), Variational inference with normalizing flows, section 4.1 and appendix
+A.1.
 """
 
 import torch
@@ -49,8 +50,8 @@ class Planar(Transform):
         constrain: False uses u as it is, to show what goes wrong: where w·u < −1 the plane folds, and the inverse
             returns one of up to three points that land on x.
 
-    Paper: Rezende and Mohamed (2015), equations 10 to 12 and appendix A.1. Some lecture notes print the condition as
-    "w·u ≠ 1" and u, w as matrices: both are misprints.
+    Paper: Rezende and Mohamed (2015, arXiv 1505.05770), equations 10 to 12 and appendix A.1. Some lecture notes print
+    the condition as "w·u ≠ 1" and u, w as matrices: both are misprints.
 
     >>> x, log_det = Planar(2, u=[2.0, 0.0], w=[1.0, 0.0], b=0.0)(torch.zeros(2))
     >>> round(log_det.item(), 4)  # log(1 + 2)

@@ -1,6 +1,7 @@
 """Radial flows: pull every point towards a centre z₀, or push it away.
 
-Rezende and Mohamed (2015), Variational inference with normalizing flows, section 4.1 and appendix A.2.
+Rezende and Mohamed (2015, arXiv 1505.05770), Variational inference with normalizing flows, section 4.1 and appendix
+A.2.
 """
 
 import torch
@@ -30,7 +31,7 @@ class Radial(Transform):
         beta: the strength, one number.
         constrain: False uses β as it is, to show what goes wrong: where β < −α space folds at the centre.
 
-    Paper: Rezende and Mohamed (2015), equation 14 and appendix A.2, where h(α, r) is as here.
+    Paper: Rezende and Mohamed (2015, arXiv 1505.05770), equation 14 and appendix A.2, where h(α, r) is as here.
 
     >>> x, log_det = Radial(3, z0=0.0, alpha=1.0, beta=1.0)(torch.zeros(3))
     >>> round(log_det.item(), 4)  # every direction is stretched by 2: log 2³

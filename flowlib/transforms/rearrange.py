@@ -24,7 +24,7 @@ class Squeeze(Transform):
     Args:
         shape: (C, H, W) of the data, H and W even.
 
-    Paper: Dinh et al. (2017), RealNVP, section 3.6.
+    Paper: Dinh et al. (2017, arXiv 1605.08803), RealNVP, section 3.6.
 
     >>> Squeeze((1, 2, 2)).inverse(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]))[0].flatten()
     tensor([1., 2., 3., 4.])
@@ -56,7 +56,7 @@ class Patches(Transform):
         shape: (C, H, W), H and W multiples of patch.
         patch: p.
 
-    Paper: Zhai et al. (2024), TarFlow, where each patch becomes one token.
+    Paper: Zhai et al. (2024, arXiv 2412.06329), TarFlow, where each patch becomes one token.
 
     >>> Patches((1, 2, 4), 2).inverse(torch.arange(8.0).reshape(1, 2, 4))[0]
     tensor([0., 1., 4., 5., 2., 3., 6., 7.])

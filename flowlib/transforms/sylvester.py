@@ -1,6 +1,6 @@
 """Sylvester flows: M planar pushes in one layer, along orthogonal directions.
 
-van den Berg et al. (2018), Sylvester normalizing flows for variational inference.
+van den Berg et al. (2018, arXiv 1803.05649), Sylvester normalizing flows for variational inference.
 """
 
 import torch
@@ -25,7 +25,7 @@ class Sylvester(Transform):
         dim: D.
         ridges: M, from 1 to D. With M = 1 it is a planar flow whose u and w are parallel.
 
-    Paper: van den Berg et al. (2018), equations 8 to 13.
+    Paper: van den Berg et al. (2018, arXiv 1803.05649), equations 8 to 13.
 
     >>> x, log_det = Sylvester(3, ridges=2)(torch.zeros(5, 3))
     >>> x.shape, log_det.shape

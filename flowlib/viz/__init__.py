@@ -5,20 +5,47 @@
 flow, step by step. A Scene of Panels of layers says what is to be seen; the canvas and matplotlib paint it.
 """
 
-from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
-from flowlib.viz.chapters.knots import drag_knots
-from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
-from flowlib.viz.chapters.losses import losses
-from flowlib.viz.chapters.mosaics import image_panel, image_path, redraw, scale_names, show_images, snapshot, to_unit
-from flowlib.viz.chapters.scrub_layers import scrub_layers
-from flowlib.viz.chapters.scrub_training import scrub_training
-from flowlib.viz.engine.controls import Arrow, Choice, Mark, Point, Slider
-from flowlib.viz.engine.explorer import Explorer
-from flowlib.viz.engine.scene import Area, Dots, Heat, Label, Lines, Panel, Polygon, Scene, Vector, density_key, det_key
-from flowlib.viz.engine.theme import TABLES, style
-from flowlib.viz.flows.explore import explore
-from flowlib.viz.flows.given import given
-from flowlib.viz.flows.pictures import Picture, area_stays_one, density, filmstrip, samples, warped_grid
+from flowlib.viz.chapters import (
+    bin_width,
+    drag_knots,
+    explore_attributes,
+    explore_interpolation,
+    explore_scales,
+    image_panel,
+    losses,
+    redraw,
+    scale_names,
+    scrub_image_layers,
+    scrub_layers,
+    scrub_patches,
+    scrub_training,
+    show_images,
+    snapshot,
+    to_unit,
+)
+from flowlib.viz.engine import (
+    TABLES,
+    Area,
+    Arrow,
+    Choice,
+    Dots,
+    Explorer,
+    Heat,
+    Label,
+    Lines,
+    Mark,
+    Panel,
+    Picture,
+    Point,
+    Polygon,
+    Scene,
+    Slider,
+    Vector,
+    density_key,
+    det_key,
+    style,
+)
+from flowlib.viz.flows import area_stays_one, density, explore, filmstrip, samples, warped_grid
 
 __all__ = [
     "TABLES",
@@ -49,9 +76,7 @@ __all__ = [
     "explore_interpolation",
     "explore_scales",
     "filmstrip",
-    "given",
     "image_panel",
-    "image_path",
     "losses",
     "redraw",
     "samples",

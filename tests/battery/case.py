@@ -36,6 +36,8 @@ class Case:
         points: (n, D, radius) -> z (n, D) where the transform is defined.
         whole_space: False if f maps to or from a part of R^D only, so that points cannot be chosen freely.
         not_for: check name -> the reason why it cannot apply.
+        ill_conditioned: check name -> the reason why rounding hides z there, so that its round trips ask for x again
+            where they cannot ask for z.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Case:
     points: Callable[[int, int, float], Tensor] = gaussian
     whole_space: bool = True
     not_for: dict[str, str] = field(default_factory=dict)
+    ill_conditioned: dict[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:

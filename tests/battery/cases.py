@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import torch
 
-from flowlib import Compose, Inverse
+from flowlib import Compose, Given, Inverse
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
+from flowlib.models import real_nvp
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
@@ -19,10 +20,8 @@ from flowlib.transforms import (
     Checkerboard,
     Conv1x1,
     Coupling,
-    CouplingStack,
     ElementwiseAffine,
     Flatten,
-    GlowLevel,
     GlowStep,
     LeakyReLU,
     Linear,
@@ -32,7 +31,6 @@ from flowlib.transforms import (
     Patches,
     Permutation,
     Planar,
-    PlanarStack,
     Radial,
     Rotation,
     Sigmoid,
@@ -40,7 +38,9 @@ from flowlib.transforms import (
     Sylvester,
     Unflatten,
 )
+from flowlib.transforms.multiscale import OnFirst
 from flowlib.transforms.partition import TwoParts
+from flowlib.transforms.stacks import CouplingStack, GlowLevel, PlanarStack
 from tests.battery.case import Case, within
 
 # Sigmoid rounds to 0 or 1 beyond |z| = 17 in float32, and what is rounded away cannot come back (see its docstring).
@@ -54,6 +54,7 @@ two_wild_steps = {
     "wild parameters": "two such steps in float32 keep no digit, as a level or layer by layer; one step keeps enough"
 }
 
+CONTEXT = [0.5, -1.0]
 LAWS: dict[str, Callable[[], Law]] = {
     "additive": Additive,
     "affine": Affine,
@@ -68,25 +69,27 @@ PARTITIONS = [
 ]
 
 
-def coupling(law: Law, dim: int, kind: str = "halves", flip: bool = False) -> Coupling:
+def coupling(law: Law, dim: int, kind: str = "halves", flip: bool = False, context_dim: int = 0) -> Coupling:
     partition = Partition(dim, kind, flip)
-    return Coupling(law, MLP(partition.kept, partition.moved * law.n_params, [16]), partition)
+    net = MLP(partition.kept + context_dim, partition.moved * law.n_params, [16])
+    return Coupling(law, net, partition, context_dim)
 
 
-def image_coupling(law: Law, partition: TwoParts) -> Coupling:
-    return Coupling(law, ConvNet(partition.kept, partition.moved * law.n_params, 6, 1), partition)
+def image_coupling(law: Law, partition: TwoParts, context_dim: int = 0) -> Coupling:
+    net = ConvNet(partition.kept, partition.moved * law.n_params, 6, 1, context_dim)
+    return Coupling(law, net, partition, context_dim)
 
 
 def image_stack(law: Law, partition: TwoParts, length: int) -> CouplingStack:
-    turns = [partition, partition.flipped()]
-    nets = [GlowNet(turns[k % 2].kept, turns[k % 2].moved * law.n_params, 6) for k in range(length)]
-    return CouplingStack(law, nets, partition)
+    turns = [partition.flipped() if k % 2 else partition for k in range(length)]
+    return CouplingStack([Coupling(law, GlowNet(turn.kept, turn.moved * law.n_params, 6), turn) for turn in turns])
 
 
 def glow_level(law: Law, shape: tuple[int, int, int], steps: int) -> GlowLevel:
     """A level of Glow whose ActNorms have seen their first batch."""
-    half = 2 * shape[0]
-    level = GlowLevel(shape, law, [GlowNet(half, half * law.n_params, 6) for _ in range(steps)])
+    squeeze, half = Squeeze(shape), 2 * shape[0]
+    nets = [GlowNet(half, half * law.n_params, 6) for _ in range(steps)]
+    level = GlowLevel([*(GlowStep(squeeze.event_shape, law, net) for net in nets), squeeze])
     level.inverse(3.0 * torch.randn(50, *shape) + 1.0)
     return level
 
@@ -97,19 +100,18 @@ def multiscale() -> MultiScale:
     return MultiScale((1, 4, 4), [image_coupling(Affine(), Channels((4, 2, 2))), second])
 
 
-def coupling_stack(law: Law, dim: int, length: int, kind: str = "halves") -> CouplingStack:
-    sizes = Partition(dim, kind).sizes
-    nets = [MLP(sizes[k % 2], sizes[1 - k % 2] * law.n_params, [16]) for k in range(length)]
-    return CouplingStack(law, nets, Partition(dim, kind))
+def coupling_stack(law: Law, dim: int, length: int, kind: str = "halves", context_dim: int = 0) -> CouplingStack:
+    return CouplingStack([coupling(law, dim, kind, k % 2 == 1, context_dim) for k in range(length)])
 
 
 def autoregressive(law: Law, net: type, dim: int, **sizes: int) -> Autoregressive:
     return Autoregressive(law, net(dim, law.n_params, **sizes))
 
 
-def patch_autoregressive(law: Law, tokens: int, size: int, reverse: bool = False) -> Autoregressive:
-    net = PatchTransformer(tokens, size, law.n_params, width=8, heads=2, depth=1, hidden=[8], reverse=reverse)
-    return Autoregressive(law, net)
+def patch_autoregressive(law: Law, tokens: int, size: int, **sizes: int) -> Autoregressive:
+    return Autoregressive(
+        law, PatchTransformer(tokens, size, law.n_params, width=8, heads=2, depth=1, hidden=[8], **sizes)
+    )
 
 
 def standardized(dim: int | tuple[int, ...]) -> ActNorm:
@@ -146,7 +148,7 @@ CASES = [
     Case("permutation-1", lambda: Permutation([0]), 1),
     Case("permutation-5", lambda: Permutation([3, 0, 4, 1, 2]), 5),
     *[Case(f"planar-{d}", lambda d=d: Planar(d), d) for d in (1, 2, 5, 50)],
-    *[Case(f"planar-stack-{d}", lambda d=d: PlanarStack(d, 4), d) for d in (1, 2, 5)],
+    *[Case(f"planar-stack-{d}", lambda d=d: PlanarStack([Planar(d) for _ in range(4)]), d) for d in (1, 2, 5)],
     *[Case(f"radial-{d}", lambda d=d: Radial(d), d) for d in (1, 2, 5, 50)],
     *[Case(f"sylvester-{d}-{m}", lambda d=d, m=m: Sylvester(d, m), d) for d, m in ((1, 1), (2, 2), (5, 3), (50, 4))],
     *[Case(f"actnorm-{d}", lambda d=d: standardized(d), d) for d in (1, 5)],
@@ -231,11 +233,33 @@ CASES = [
     Case("iaf-3", lambda: Inverse(autoregressive(Affine(), MADE, 3, hidden=[16])), 3),
     Case(
         "compose-empty",
-        lambda: Compose([]),
+        lambda: Compose([], [3]),
         3,
-        not_for={"wrong shapes are refused": "Compose([]) is the identity on vectors of every size"},
     ),
     Case("compose-2", lambda: Compose([Planar(2), Radial(2), Linear(2), Sylvester(2, 2)]), 2),
+    *[
+        Case(f"given-{name}", lambda make=make: Given(make(), CONTEXT), shape)
+        for name, shape, make in (
+            ("coupling-affine", 2, lambda: coupling(Affine(), 2, context_dim=2)),
+            ("coupling-spline", 3, lambda: coupling(LAWS["spline"](), 3, "alternate", True, context_dim=2)),
+            ("coupling-stack", 5, lambda: coupling_stack(Affine(), 5, 3, context_dim=2)),
+            ("image-coupling", (3, 3, 2), lambda: image_coupling(Affine(), Channels((3, 3, 2)), context_dim=2)),
+            ("glow-step", (4, 2, 1), lambda: GlowStep((4, 2, 1), Affine(), GlowNet(2, 4, 6, 2), 2).eval()),
+            ("made-affine", 3, lambda: autoregressive(Affine(), MADE, 3, hidden=[16], context_dim=2)),
+            (
+                "made-spline-reverse",
+                3,
+                lambda: autoregressive(LAWS["spline"](), MADE, 3, hidden=[16], context_dim=2, reverse=True),
+            ),
+            ("transformer", 3, lambda: autoregressive(Affine(), CausalTransformer, 3, width=8, heads=2, context_dim=2)),
+            ("patch-transformer", 4, lambda: patch_autoregressive(Affine(), 2, 2, context_dim=2)),
+            ("iaf", 3, lambda: Inverse(autoregressive(Affine(), MADE, 3, hidden=[16], context_dim=2))),
+            ("real-nvp", 3, lambda: real_nvp(3, 2, [16], context_dim=2).eval().transform),
+        )
+    ],
+    Case("on-first-coupling", lambda: OnFirst(coupling(Affine(), 3), 5), 5),
+    Case("on-first-image", lambda: OnFirst(Squeeze((2, 2, 2)), 12, (3, 2, 2)), 12),
+    Case("on-first-of-all", lambda: OnFirst(Conv1x1((2, 2, 2)), 8, (2, 2, 2)), 8),
     Case("inverse-planar-2", lambda: Inverse(Planar(2)), 2),
     Case("inverse-of-compose", lambda: Inverse(Compose([Radial(3), Inverse(Planar(3))])), 3),
 ]

@@ -7,6 +7,7 @@ import torch
 
 from flowlib import Compose, Flow, Inverse
 from flowlib.bases import StandardNormal
+from flowlib.core import Cost
 from flowlib.transforms import Unflatten
 from tests.battery.case import Case
 from tests.battery.tools import TOLERANCE, Checks, assert_close, assert_round_trip, both_ways, jacobian
@@ -56,8 +57,9 @@ def log_dets_are_opposite(case: Case) -> None:
 def round_trip(case: Case) -> None:
     for dtype in (torch.float64, torch.float32):
         transform, z = case.build(dtype), case.z(50, dtype)
-        assert_round_trip(transform, z, TOLERANCE[dtype])
-        assert_round_trip(Inverse(transform), transform(z)[0], TOLERANCE[dtype])
+        hidden = "round trip" in case.ill_conditioned
+        assert_round_trip(transform, z, TOLERANCE[dtype], hidden)
+        assert_round_trip(Inverse(transform), transform(z)[0], TOLERANCE[dtype], hidden)
 
 
 @check
@@ -70,12 +72,29 @@ def inverse_of_inverse(case: Case) -> None:
 
 
 @check
+def layers_are_the_same_map(case: Case) -> None:
+    transform, z = case.build(), case.z()
+    layers = Compose(transform.layers(), case.shape)
+    assert layers.event_shape == case.shape and layers.data_shape == case.data_shape
+    for (call, points), (in_layers, _) in zip(both_ways(transform, z), both_ways(layers, z), strict=True):
+        for a, b in zip(in_layers(points), call(points), strict=True):
+            assert_close(a, b, 1e-10)
+
+
+@check
+def costs_are_said(case: Case) -> None:
+    there, back = case.make().costs
+    assert isinstance(there, Cost) and isinstance(back, Cost)
+    assert min(there.passes, back.passes) >= 1 and there.words and back.words
+
+
+@check
 def tails(case: Case) -> None:
     for dtype in (torch.float64, torch.float32):
         transform = case.build(dtype)
         for radius in (10.0, 100.0, 1000.0):
             z = case.z(20, dtype, radius)
-            assert_round_trip(transform, z, TOLERANCE[dtype])
+            assert_round_trip(transform, z, TOLERANCE[dtype], "tails" in case.ill_conditioned)
             log_det = transform(z)[1]
             assert log_det.isfinite().all()
             # autograd itself loses its digits in float32 where a slope is 1e-7: its float64 is the reference
@@ -94,7 +113,7 @@ def wild_parameters(case: Case) -> None:
                     parameter.copy_(size * torch.randn_like(parameter))
             x, log_det = transform(z)
             assert x.isfinite().all() and log_det.isfinite().all()
-            assert_round_trip(transform, z, TOLERANCE[dtype])
+            assert_round_trip(transform, z, TOLERANCE[dtype], "wild parameters" in case.ill_conditioned)
 
 
 @check

@@ -7,7 +7,7 @@ import torch
 from flowlib import Compose, Flow, models, prove
 from flowlib.bases import StandardNormal
 from flowlib.models import summary
-from flowlib.models.images import scales
+from flowlib.pixels.latents import scales
 from flowlib.support import chunks
 from flowlib.transforms import ActNorm
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowlib.models.images import glow, transformer_image
-from flowlib.pixels.latents import lerp, slant, slerp, thickness, to_latent
+from flowlib.pixels.latents import lerp, scales, slant, slerp, thickness, to_latent
 from flowlib.pixels.pixel_flow import PixelFlow
 
 
@@ -17,8 +17,18 @@ def test_a_latent_leads_back_to_its_pixels(recipe) -> None:
     pixels = torch.randint(17, [5, 1, 8, 8], dtype=torch.uint8)
     for u in (0.5, 0.1 + 0.8 * torch.rand(pixels.shape)):
         with torch.no_grad():
-            y, _ = model.squeeze(model.flow.transform(to_latent(model, pixels, u))[0])
+            y, _ = model.logit(model.flow.transform(to_latent(model, pixels, u))[0])
         assert torch.equal((17 * y).floor().to(torch.uint8), pixels)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("context_dim", [0, 2])
+def test_scales_are_those_of_the_map_also_at_one_condition(count: int, context_dim: int) -> None:
+    flow = glow((1, 8, 8), scales=count, steps=1, width=4, context_dim=context_dim)
+    expected = flow.transform.slices()
+    assert scales(flow) == expected and len(expected) == count
+    if context_dim:
+        assert scales(flow.given([0.0, 1.0])) == expected
 
 
 def test_the_line_is_straight_and_the_arc_keeps_its_length_and_pace() -> None:

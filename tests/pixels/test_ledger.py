@@ -63,7 +63,7 @@ def test_the_rows_of_a_ledger_sum_to_the_number_of_bits(kind, dtype) -> None:
         "Doubled",
         "Autoregressive × 2",
         "Unflatten",
-        "logit squeeze, α = 0.05",
+        "pixel logit, α = 0.05",
         "data scale, −D log 17",
         "dequantization, −log q(u | x)",
     ]
@@ -105,14 +105,14 @@ def test_the_ledger_of_an_image_model_names_the_layers_of_all_its_scales(recipe)
 
 @pytest.mark.usefixtures("double")
 def test_the_density_of_an_image_is_that_of_autograd_through_the_whole_chain() -> None:
-    """log p_Z(z) + log |det ∂z/∂y|, the 64 × 64 Jacobian from the unit box through the logit squeeze and Glow."""
+    """log p_Z(z) + log |det ∂z/∂y|, the 64 × 64 Jacobian from the unit box through the pixel logit and Glow."""
     model = PixelFlow(image_models.glow((1, 8, 8), steps=2, width=4), 17)
     model.log_prob(torch.randint(17, [20, 1, 8, 8]))
     shaken(model)
     y, _ = model.dequantize(torch.randint(17, [1, 8, 8]))
 
     def latent(y: Tensor) -> Tensor:
-        return model.flow.transform.inverse(model.squeeze.inverse(y)[0])[0]
+        return model.flow.transform.inverse(model.logit.inverse(y)[0])[0]
 
     jacobian = torch.autograd.functional.jacobian(latent, y).reshape(64, 64)
     expected = model.flow.base.log_prob(latent(y)) + torch.linalg.slogdet(jacobian).logabsdet

@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from flowlib import prove
-from flowlib.pixels.pixel_flow import LogitSqueeze, PixelFlow, UniformDequantize, VariationalDequantize
+from flowlib.pixels.pixel_flow import PixelLogit, PixelFlow, UniformDequantize, VariationalDequantize
 from tests.pixels.flows import image_flow, noise_flow, normal_flow, shaken
 
 
-@pytest.mark.parametrize("squeeze", [LogitSqueeze(2), LogitSqueeze((3, 2, 2), 0.2), LogitSqueeze((1, 1, 1), 1e-6)])
-def test_the_logit_squeeze_is_what_it_claims(squeeze) -> None:
+@pytest.mark.parametrize("squeeze", [PixelLogit(2), PixelLogit((3, 2, 2), 0.2), PixelLogit((1, 1, 1), 1e-6)])
+def test_the_pixel_logit_is_what_it_claims(squeeze) -> None:
     assert prove(squeeze).holds
 
 
-def test_the_logit_squeeze_keeps_pixels_finite() -> None:
-    s, log_det = LogitSqueeze(2).inverse(torch.tensor([0.0, 1.0]))
+def test_the_pixel_logit_keeps_pixels_finite() -> None:
+    s, log_det = PixelLogit(2).inverse(torch.tensor([0.0, 1.0]))
     assert torch.allclose(s, torch.tensor([-1.0, 1.0]) * math.log(0.95 / 0.05), atol=1e-5)
     assert log_det.item() == pytest.approx(2 * math.log(0.9) - 2 * math.log(0.05 * 0.95), abs=1e-5)
 

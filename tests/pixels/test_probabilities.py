@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flowlib import Compose, Flow, Inverse
 from flowlib.bases import Uniform
-from flowlib.pixels.pixel_flow import LogitSqueeze, PixelFlow, VariationalDequantize
+from flowlib.pixels.pixel_flow import PixelLogit, PixelFlow, VariationalDequantize
 from flowlib.transforms import Unflatten
 from tests.pixels.flows import image_flow, noise_flow, normal_flow, shaken
 
@@ -96,7 +96,7 @@ def test_the_bound_rises_with_the_number_of_draws_to_the_truth() -> None:
 def test_uniform_pixels_cost_exactly_log2_of_the_levels(levels, alpha, dtype) -> None:
     """y ~ U(0, 1): each image has probability levels^−D, whatever noise is drawn."""
     torch.manual_seed(0)
-    to_pixels = Compose([Inverse(LogitSqueeze(12, alpha)), Unflatten((3, 2, 2))])
+    to_pixels = Compose([Inverse(PixelLogit(12, alpha)), Unflatten((3, 2, 2))])
     model = PixelFlow(Flow(to_pixels, Uniform([-1e-6] * 12, [1.0 + 1e-6] * 12)), levels, alpha=alpha).to(dtype)
     bits = model.bits_per_dim(torch.randint(levels, [50, 3, 2, 2]))
     assert bits.dtype == dtype

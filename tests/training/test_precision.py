@@ -45,6 +45,6 @@ def test_a_copy_answers_with_its_own_weights(recipe, again):
             parameter.add_(torch.randn_like(parameter))
     plain = recipe(dim=4, layers=2, hidden=[16])
     plain.load_state_dict(copied.state_dict())
-    assert not copied.log_prob(x).equal(plain.log_prob(x))  # it rounds, too
+    assert (copied.log_prob(x) - plain.log_prob(x)).abs().max() > 0  # it rounds, too
     assert copied.eval().log_prob(x).equal(plain.eval().log_prob(x))
     assert "forward" not in {name for module in copied.modules() for name in vars(module)}

@@ -145,18 +145,18 @@ def terms(y: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     return p, p.log() + (1.0 - p).log()
 
 
-def logit_squeeze(y, alpha):
+def pixel_logit(y, alpha):
     """y (n, D) in [0, 1] -> s (n, D) and log |det ∂s/∂y| (n,)."""
     p, slopes = terms(y, alpha)
     return torch.logit(p), y.shape[-1] * math.log(1.0 - 2.0 * alpha) - slopes.sum(-1)
 
 
-logit = Exercise("07_logit_squeeze", logit_squeeze, inputs=[(Y, 0.05), (Y, 0.2)])
+logit = Exercise("07_pixel_logit", pixel_logit, inputs=[(Y, 0.05), (Y, 0.2)])
 
 
 @logit.mistake("This log-determinant is that of the way back, from s to y. From y to s the logit stretches.")
 def logit_of_other_direction(y, alpha):
-    s, log_det = logit_squeeze(y, alpha)
+    s, log_det = pixel_logit(y, alpha)
     return s, -log_det
 
 

@@ -1,1 +1,35 @@
-"""What one chapter alone draws."""
+"""What one chapter alone draws.
+
+losses, scrub_training      the loss of a fit; the flow at every snapshot of it
+scrub_layers                a flow after each of its layers
+knots                       a spline whose knots are dragged
+mosaics, image_explorers    images, and explorers of models of them
+latent_explorers            ways between images, attributes, patch after patch
+"""
+
+from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
+from flowlib.viz.chapters.knots import drag_knots
+from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
+from flowlib.viz.chapters.losses import losses
+from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
+from flowlib.viz.chapters.scrub_layers import scrub_layers
+from flowlib.viz.chapters.scrub_training import scrub_training
+
+__all__ = [
+    "bin_width",
+    "drag_knots",
+    "explore_attributes",
+    "explore_interpolation",
+    "explore_scales",
+    "image_panel",
+    "losses",
+    "redraw",
+    "scale_names",
+    "scrub_image_layers",
+    "scrub_layers",
+    "scrub_patches",
+    "scrub_training",
+    "show_images",
+    "snapshot",
+    "to_unit",
+]

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowlib.pixels.path import image_path
 from flowlib.pixels.pixel_flow import PixelFlow
-from flowlib.viz.chapters.mosaics import image_panel, image_path, redraw, scale_names, to_unit
+from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, to_unit
 from flowlib.viz.engine.controls import Choice, Slider
 from flowlib.viz.engine.evaluate import evaluating
 from flowlib.viz.engine.explorer import Explorer
@@ -114,7 +115,7 @@ def explore_scales(model: PixelFlow, n: int = 16, columns: int = 4, seed: int = 
     While the hand moves and the model is dear, only the first row is drawn.
 
     Args:
-        model: with a multi-scale flow and one channel, not conditional.
+        model: with a multi-scale flow and one channel; if the flow is conditional, `PixelFlow(flow.given(c), levels)`.
         n, columns: how many samples, in rows of how many.
         seed: of the noise.
     """

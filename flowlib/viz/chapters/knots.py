@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowlib.bases import Base, StandardNormal
+from flowlib.bases import StandardNormal
+from flowlib.core import Base
 from flowlib.laws import RationalQuadratic
 from flowlib.support.checks import check_above_zero, check_count
 from flowlib.viz.engine.controls import Point, Slider

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowlib.core import Compose
 from flowlib.pixels.latents import lerp, slant, slerp, thickness, to_latent
 from flowlib.pixels.pixel_flow import PixelFlow
-from flowlib.transforms import Autoregressive, Patches
+from flowlib.transforms.autoregressive import Autoregressive
+from flowlib.transforms.rearrange import Patches
 from flowlib.viz.chapters.mosaics import image_panel, tile_corners, to_unit
 from flowlib.viz.engine.controls import Slider
 from flowlib.viz.engine.evaluate import evaluating
@@ -135,8 +135,8 @@ def frames(images: Tensor, columns: int, first: list[int], end: list[int]) -> li
 
 def last_layers(model: PixelFlow) -> tuple[Autoregressive, Patches]:
     """The layer of a transformer flow that makes the patches, and the one that puts them into the image."""
-    layers = list(model.flow.transform.transforms) if isinstance(model.flow.transform, Compose) else []
-    for layer, patches in pairwise(layers):
-        if isinstance(layer, Autoregressive) and isinstance(patches, Patches):
-            return layer, patches
+    for layer, patches in pairwise(model.flow.transform.layers()):
+        for part in layer.modules():  # a layer at a fixed context holds the one that is meant
+            if isinstance(part, Autoregressive) and isinstance(patches, Patches):
+                return part, patches
     raise ValueError("scrub_patches: this flow makes no patches; expected one such as transformer_image((1, 8, 8)).")

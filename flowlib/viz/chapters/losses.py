@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flowlib.training.history import History
+from flowlib.viz.engine.picture import Picture
 from flowlib.viz.engine.theme import INK, colour, style
-from flowlib.viz.flows.pictures import Picture
 
 
 def losses(history: History, ax: Axes | None = None, *, title: str = "") -> Picture | None:

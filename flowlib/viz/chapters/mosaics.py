@@ -1,4 +1,4 @@
-"""Images as layers and as still pictures, and the way of an image through a flow.
+"""Images as layers and as still pictures.
 
 An image is a tensor (1, H, W) of numbers from 0 to 1, drawn in the colours of a density: night is 0, pale blue is 1.
 """
@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowlib.core import Compose, Flow, Transform
-from flowlib.models.images import scales
+from flowlib.core import Flow
+from flowlib.pixels.latents import scales
 from flowlib.pixels.pixel_flow import PixelFlow
-from flowlib.transforms import MultiScale, Squeeze
 from flowlib.viz.engine.paint import Page
+from flowlib.viz.engine.picture import Picture
 from flowlib.viz.engine.scene import Heat, Panel, array
 from flowlib.viz.engine.theme import INK, TABLES, rgb
-from flowlib.viz.flows.pictures import Picture
 
 WALL, FAINT = 0.13, 110  # brightness of the lines between images of a panel; opacity of those of a still picture
 TOP = 0.996  # 1 would be infinite in the tone curve p / (p + 1)
@@ -95,7 +94,7 @@ def show_images(rows: Mapping[str, Tensor] | Tensor, text: str, columns: int | N
 
 def to_unit(model: PixelFlow, s: Tensor) -> Tensor:
     """Points of the flow, on the line, as what is seen of them: numbers from 0 to 1."""
-    return model.squeeze(s)[0].clamp(0.0, 1.0)
+    return model.logit(s)[0].clamp(0.0, 1.0)
 
 
 def scale_names(flow: Flow) -> list[str]:
@@ -117,62 +116,6 @@ def redraw(flow: Flow, z: Tensor, fresh: Tensor, which: str) -> Tensor:
     z = z.clone()
     z[..., part] = fresh[..., part]
     return z
-
-
-def image_path(flow: Flow, z: Tensor) -> list[tuple[str, Tensor]]:
-    """What (n, D) noise looks like after 0, 1, ..., K layers of an image flow: [(the layer in words, (n, C, H, W))].
-
-    A state in the middle of the way has other shapes than an image, and some latents still wait for their turn. It is
-    shown as the image that the rest of the way would give if it only moved numbers: squeezes and joins, no more. So
-    every picture holds all D numbers, the first one the noise itself.
-    """
-    before, pyramid, after = parts_of(flow.transform)
-    for layer in before:
-        z, _ = layer(z)
-    coarse, *finer = z.split(pyramid.sizes, -1)
-    last = len(pyramid.levels) - 1
-    waiting = dict(zip(reversed(range(last)), finer, strict=True))  # level -> its latents
-
-    def joined(x: Tensor, level: int) -> Tensor:
-        part = pyramid.partitions[level]
-        return part.join(x, waiting[level].unflatten(-1, part.moved_shape))
-
-    def moved_only(x: Tensor, rest: list[Transform], level: int) -> Tensor:
-        for layer in rest:
-            x = layer(x)[0] if isinstance(layer, Squeeze) else x
-        return moved_only(joined(x, level - 1), steps_of(pyramid.levels[level - 1]), level - 1) if level else x
-
-    x = coarse.unflatten(-1, pyramid.coarsest)
-    path = [("noise", moved_only(x, steps_of(pyramid.levels[last]), last))]
-    for level in reversed(range(last + 1)):
-        x = x if level == last else joined(x, level)
-        steps = steps_of(pyramid.levels[level])
-        for k, layer in enumerate(steps):
-            x, _ = layer(x)
-            if not isinstance(layer, Squeeze):
-                size = " × ".join(map(str, layer.data_shape[-2:]))
-                name = f"at {size}, step {sum(not isinstance(s, Squeeze) for s in steps[: k + 1])}"
-                path.append((name, moved_only(x, steps[k + 1 :], level)))
-    for layer in after:
-        x, _ = layer(x)
-        path.append((type(layer).__name__, x))
-    return path
-
-
-def parts_of(transform: Transform) -> tuple[list[Transform], MultiScale, list[Transform]]:
-    """The layers before the MultiScale of an image flow, itself, and those after it."""
-    layers = list(transform.transforms) if isinstance(transform, Compose) else [transform]
-    for k, layer in enumerate(layers):
-        if isinstance(layer, MultiScale):
-            return layers[:k], layer, layers[k + 1 :]
-    raise ValueError("image_path: this flow has no MultiScale; expected one such as glow((1, 8, 8)).")
-
-
-def steps_of(level: Transform) -> list[Transform]:
-    """The steps of one level from noise to data: a Squeeze is one, a step of Glow is one."""
-    if isinstance(level, Compose) and any(isinstance(layer, Squeeze) for layer in level.modules()):
-        return [step for layer in level.transforms for step in steps_of(layer)]
-    return [level]
 
 
 @torch.no_grad()

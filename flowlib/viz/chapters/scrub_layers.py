@@ -8,18 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowlib.core import Compose, Flow, Inverse, Transform
-from flowlib.transforms import Coupling
-from flowlib.viz.chapters.scrub_training import DIM, FROM_BASE, FROM_DATA, points_of, window_of
+from flowlib.core import Compose, Flow, Given, Inverse, Transform
+from flowlib.transforms.coupling import Coupling
 from flowlib.viz.engine.controls import Choice, Slider
 from flowlib.viz.engine.evaluate import evaluating
 from flowlib.viz.engine.explorer import Explorer
 from flowlib.viz.engine.scene import Dots, Heat, Lines, Panel, Scene, density_key, det_key
-from flowlib.viz.flows.given import Given
 from flowlib.viz.flows.painted import density_on
 from flowlib.viz.flows.pictures import check_dim
-from flowlib.viz.flows.plane import Plane
-from flowlib.viz.flows.single import layers_of
+from flowlib.viz.flows.plane import DIM, FROM_BASE, FROM_DATA, Plane, points_of, window_of
 
 DOTS = {"generate": FROM_BASE, "normalize": FROM_DATA}
 
@@ -44,10 +41,10 @@ def scrub_layers(
     flow: training it further does not change the picture.
 
     Args:
-        flow: on the plane; its transform a Compose or a PlanarStack.
+        flow: on the plane, of any number of layers.
         data: points (n, 2), or what samples them, for "normalize" (default: samples of the flow).
         window: as in `explore`; by default 4, more if the data need it.
-        context: for a conditional flow, the condition at which it is shown.
+        context: for a conditional flow, the context at which it is shown.
         samples, resolution: number of points; pixels a side of the density.
         paths: number of points whose way through the layers is drawn.
         title, alt, stages: as in `explore`.
@@ -59,20 +56,19 @@ def scrub_layers(
     """
     check_dim(flow, 2, "scrub_layers")
     flow = copy.deepcopy(flow).eval()
-    names = [name_of(layer) for layer in layers_of(flow.transform)]
-    layers, count = layers_of(flow.transform), len(names)
-    if context is not None:
-        told = torch.as_tensor(context, dtype=torch.get_default_dtype()).reshape(-1)
-        layers = [Given(layer, told) for layer in layers]
+    layers = (flow if context is None else flow.given(context)).transform.layers()
+    names, count = [name_of(layer) for layer in layers], len(layers)
+    generate = Compose(layers)
+    normalize = Compose([Inverse(layer) for layer in reversed(layers)])
     plane = Plane(flow.base, window_of(window, data, 4.0), resolution, samples)
     with evaluating():
-        grid = list(Compose(layers).trace(plane.grid))
-        ring = states(layers, on_ring(plane.z, paths))
-        points = {"generate": list(Compose(layers).trace(plane.z))}
+        grid = list(generate.trace(plane.grid))
+        ring = torch.stack([state for state, _ in generate.trace(on_ring(plane.z, paths))])  # (K + 1, paths, 2)
+        points = {"generate": list(generate.trace(plane.z))}
         source = points_of(data)
         if source is None:
             source = points["generate"][-1][0]
-        points["normalize"] = list(Compose([Inverse(layer) for layer in reversed(layers)]).trace(source[:samples]))
+        points["normalize"] = list(normalize.trace(source[:samples]))
     finished: dict[int, Tensor] = {}
 
     def density(layer: int, fine: bool) -> Tensor:
@@ -80,7 +76,7 @@ def scrub_layers(
         if layer in finished:
             return finished[layer]
         n = resolution if fine else max(2, resolution // 2)
-        values = density_on(Flow(Compose(layers[:layer]), flow.base), plane.xlim, plane.ylim, n)
+        values = density_on(Flow(generate[:layer], flow.base), plane.xlim, plane.ylim, n)
         if fine:
             finished[layer] = values
         return values
@@ -119,13 +115,15 @@ def scrub_layers(
 
 def name_of(layer: Transform) -> str:
     """A layer in a few words; of a coupling layer, which coordinate stays and which moves."""
+    if isinstance(layer, Given):
+        return name_of(layer.transform)
     if isinstance(layer, Inverse):
         name = name_of(layer.transform)
         return name if isinstance(layer.transform, Coupling) else f"inverse of {name}"
     if isinstance(layer, Coupling):
         kept, moved = (int(part) for part in layer.partition.split(torch.arange(2)))
         return f"Coupling, x{'₁₂'[kept]} kept, x{'₁₂'[moved]} moved"
-    return type(layer).__name__
+    return layer.kind
 
 
 def caption(title: str, direction: str, k: int, names: list[str]) -> str:
@@ -142,8 +140,3 @@ def on_ring(z: Tensor, n: int) -> Tensor:
     """n points round the middle of the samples z, one and a half standard deviations out, (n, 2)."""
     angle = 2 * torch.pi * (torch.arange(n) + 0.25) / max(n, 1)
     return z.mean(0) + 1.5 * z.std(0) * torch.stack([angle.cos(), angle.sin()], -1)
-
-
-def states(layers: list[Transform], z: Tensor) -> Tensor:
-    """Where the points z (n, 2) are after 0, 1, ..., K layers, (K + 1, n, 2)."""
-    return torch.stack([state for state, _ in Compose(layers).trace(z)])

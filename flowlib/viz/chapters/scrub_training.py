@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from flowlib.core import Flow
 from flowlib.training.history import History
@@ -16,15 +14,11 @@ from flowlib.viz.chapters.losses import smooth
 from flowlib.viz.engine.controls import Slider
 from flowlib.viz.engine.explorer import Explorer
 from flowlib.viz.engine.scene import Dots, Label, Layer, Lines, Panel, Scene, density_key, det_key
-from flowlib.viz.flows.given import given
 from flowlib.viz.flows.painted import density_on
 from flowlib.viz.flows.pictures import check_dim
-from flowlib.viz.flows.plane import Plane
+from flowlib.viz.flows.plane import DIM, FROM_BASE, FROM_DATA, Plane, points_of, window_of
 
 VERTICES = 400  # of the curve of training losses, at most
-DATA_POINTS = 500
-FROM_BASE, FROM_DATA = "#f9c775", "#8fc5f7"  # points by where they come from: pale amber, pale blue
-DIM = 3.0  # the density is drawn that much darker than in other pictures, so that coloured points stand out
 
 
 def scrub_training(
@@ -50,10 +44,11 @@ def scrub_training(
         history: what `fit(flow, ..., snapshots=20)` returned.
         data: points (n, 2), or what samples them (`toy.two_moons()`, `energies.u1`): blue under amber samples.
         window: as in `explore`; by default as the data need it.
-        context: for a conditional flow, the condition at which it is shown.
+        context: for a conditional flow, the context at which it is shown.
         samples, resolution: number of points; pixels a side of the density.
         title, alt, stages: as in `explore`.
 
+    >>> import torch
     >>> from flowlib.training.fit import fit
     >>> from flowlib.models import real_nvp
     >>> flow, x = real_nvp(layers=2), torch.randn(200, 2)
@@ -65,7 +60,7 @@ def scrub_training(
     steps, points = sorted(history.snapshots), points_of(data)
     total = max(steps[-1], len(history.losses))
     flow = copy.deepcopy(flow).eval()
-    shown = flow if context is None else given(flow, context)
+    shown = flow if context is None else flow.given(context)
     plane = Plane(flow.base, window_of(window, data, 3.0), resolution, samples)
     curves, finished = LossCurves(history), {}
 
@@ -176,21 +171,3 @@ def check_history(history: Any) -> None:
             f"scrub_training: the history holds {len(history.snapshots)} snapshots, a slider needs 2 or more; write "
             "fit(flow, data, snapshots=20)"
         )
-
-
-def points_of(data: Any) -> Tensor | None:
-    """At most DATA_POINTS points (n, 2) of the data, always the same ones."""
-    if data is None or isinstance(data, Tensor):
-        points = data
-    elif hasattr(data, "sample"):
-        points = data.sample(DATA_POINTS, seed=0)
-    else:
-        points = torch.as_tensor(data)
-    if points is not None and (points.dim() != 2 or points.shape[-1] != 2):
-        raise ValueError(f"data has shape {tuple(points.shape)}: expected points (n, 2)")
-    return None if points is None else points[:DATA_POINTS].detach()
-
-
-def window_of(window: float | tuple | None, data: Any, least: float) -> float | tuple:
-    """The wanted window, else the one that the data bring, but so wide that the base fits in."""
-    return window if window is not None else max(least, getattr(data, "window", 4.0))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets
+import numpy as np
 
 from flowlib.viz.engine.controls import Control, Handle, Mark, symbol_of
 from flowlib.viz.engine.scene import Layer
@@ -40,6 +41,14 @@ class Board:
         if wanted not in movable:
             raise ValueError(f"main is {wanted!r}; expected one of the sliders {', '.join(movable)}")
         return wanted
+
+    def stops(self, name: str, count: int) -> list[float]:
+        """`count` values of a slider from low to high, evenly spread, with the present one among them."""
+        widget = self.widgets[name]
+        grid = widget.min + np.round(np.linspace(0, widget.max - widget.min, count) / widget.step) * widget.step
+        grid = np.unique(np.round(grid, 10))
+        grid[np.abs(grid - widget.value).argmin()] = widget.value  # all its digits: a hand may have left it unrounded
+        return [type(widget.value)(stop) for stop in grid.tolist()]
 
     def shown(self) -> list[ipywidgets.Widget]:
         """The widgets that stand beside the picture; a Mark lives in the picture alone."""

@@ -22,7 +22,7 @@ from flowlib.viz.engine.board import Board
 from flowlib.viz.engine.canvas import Canvas, pack
 from flowlib.viz.engine.controls import Control
 from flowlib.viz.engine.evaluate import evaluating
-from flowlib.viz.engine.frozen import frozen_png
+from flowlib.viz.engine.frozen import COUNT, frozen_png
 from flowlib.viz.engine.paint import paint, to_rgb
 from flowlib.viz.engine.scene import Label, Scene
 
@@ -208,8 +208,18 @@ class Explorer:
         """The frozen picture: an animated PNG over the main slider. Made once for each set of values."""
         key = tuple(self.board.read().items())
         if self._frozen[0] != key:
-            self._frozen = (key, frozen_png(self))
+            self._frozen = (key, self._freeze())
         return self._frozen[1]
+
+    def _freeze(self) -> bytes:
+        """The scenes over the main slider, encoded; without a slider, the one scene that there is."""
+        if self.main is None:
+            return frozen_png([self.scene_or_message()])
+        widget, stops = self.sliders[self.main], self.board.stops(self.main, COUNT)
+        scenes = [self.scene_or_message(**{self.main: stop}) for stop in stops]
+        span = widget.max - widget.min
+        sliders = [(widget.description, (stop - widget.min) / span, words_of(stop)) for stop in stops]
+        return frozen_png(scenes, sliders, stops.index(widget.value), self.stages)
 
     def __repr__(self) -> str:
         return f"Explorer: {self.alt}. Controls: {self.board.describe()}."
@@ -219,6 +229,10 @@ class Explorer:
         png = base64.b64encode(self.png()).decode()
         data = {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view, "image/png": png}
         return data, {"image/png": {"alt": self.alt}}
+
+
+def words_of(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
 
 
 def blank(scene: Scene, text: str = "") -> Scene:

@@ -1,4 +1,4 @@
-"""The picture of an explorer for readers without a kernel: an animated PNG that moves its main slider there and back.
+"""Pictures for readers without a kernel: scenes as one animated PNG that moves a slider there and back.
 
 Few colours, no smoothing of lines and nine distinct pictures keep it small; the same values give the same bytes.
 """
@@ -6,7 +6,7 @@ Few colours, no smoothing of lines and nine distinct pictures keep it small; the
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -15,13 +15,11 @@ from flowlib.viz.engine.paint import default_width, paint, paint_foot, to_rgba
 from flowlib.viz.engine.scene import Scene
 from flowlib.viz.engine.theme import COLOURS, INK, TABLES, rgb
 
-if TYPE_CHECKING:
-    from flowlib.viz.engine.explorer import Explorer
-
 FOOTER = "a frozen picture: run the notebook, then move the sliders"
 LIMIT = 130_000  # bytes
 WIDTH = 410  # px, of a single panel
 COUNT = 9  # distinct pictures
+TRIES = ((1, 96), (1, 64), (1, 16), (2, 64), (2, 16))  # every picture in so many colours if it fits, else every second
 NAMED = np.array([rgb(code) for code in COLOURS.values()], dtype=np.uint8)
 KEPT = np.concatenate([TABLES["base"][::32], TABLES["data"][::32], TABLES["diverging"], NAMED])  # always in the palette
 SMOOTH = np.concatenate([TABLES["base"][::5], TABLES["data"][::5]])  # for one picture: densities without steps
@@ -29,34 +27,27 @@ INKS = 8  # palette entries for grey text on a transparent page
 PAUSE, STEP = 700, 130  # ms
 
 
-def positions(explorer: Explorer, count: int) -> list[float]:
-    """`count` values of the main slider, evenly spread, with the present one among them."""
-    widget = explorer.sliders[explorer.main]
-    grid = widget.min + np.round(np.linspace(0, widget.max - widget.min, count) / widget.step) * widget.step
-    grid = np.unique(np.round(grid, 10))
-    grid[np.abs(grid - widget.value).argmin()] = widget.value  # to the last digit, which a hand may have left unrounded
-    return [type(widget.value)(v) for v in grid.tolist()]
+def frozen_png(
+    scenes: Sequence[Scene],
+    sliders: Sequence[tuple[str, float, str]] = (),
+    now: int = 0,
+    stages: bool = False,
+) -> bytes:
+    """Scenes as an animation that starts at one of them, goes to the last, down to the first and back to its start.
 
-
-def frozen_png(explorer: Explorer) -> bytes:
-    """The animation of an explorer over its main slider, from the present values on; without a slider, one picture."""
-    name = explorer.main
-    values = positions(explorer, COUNT) if name else [None]
-    now = values.index(explorer.sliders[name].value) if name else 0
-    scenes = [explorer.scene_or_message(**({name: v} if name else {})) for v in values]
-    pairs = list(zip(values, scenes, strict=True))
-    stages = [(_text(v), scene) for v, scene in pairs[::2]] if explorer.stages and name else []
+    Args:
+        scenes: one for each position of a slider, from its low end to its high one; or a single one.
+        sliders: the slider below each scene, as (name, position in 0..1, text).
+        now: the index of the scene to start at.
+        stages: draw every second scene, small, below the picture, for print.
+    """
     width = WIDTH if len(scenes[0].panels) == 1 else default_width(scenes[0])
-    foot = to_rgba(paint_foot(width, stages, FOOTER))
-    pictures = [np.concatenate([_picture(explorer, v, scene, width), foot]) for v, scene in pairs]
-    for step, colours in (
-        (1, 96),
-        (1, 64),
-        (1, 16),
-        (2, 64),
-        (2, 16),
-    ):  # every picture if it fits, else every second one
-        data = encode(pictures, there_and_back(now, len(values), step), colours)
+    small = [(text, scene) for (_, _, text), scene in zip(sliders, scenes, strict=True)][::2] if stages else []
+    foot = to_rgba(paint_foot(width, small, FOOTER))
+    pairs = zip(scenes, sliders or [None] * len(scenes), strict=True)
+    pictures = [np.concatenate([to_rgba(paint(scene, width, slider, crisp=True)), foot]) for scene, slider in pairs]
+    for step, colours in TRIES:
+        data = encode(pictures, there_and_back(now, len(pictures), step), colours)
         if len(data) <= LIMIT:
             break
     return data
@@ -66,19 +57,6 @@ def there_and_back(now: int, count: int, step: int) -> list[int]:
     """Indices from `now` up to the end, down to the other end and back to the start, every `step`-th of them."""
     last = count - 1
     return ([*range(now, last), *range(last, 0, -1), *range(now)] or [0])[::step]
-
-
-def _picture(explorer: Explorer, value: float | None, scene: Scene, width: int) -> np.ndarray:
-    """One picture with the main slider at `value`, (H, W, 4)."""
-    slider = None
-    if value is not None:
-        widget = explorer.sliders[explorer.main]
-        slider = (widget.description, (value - widget.min) / (widget.max - widget.min), _text(value))
-    return to_rgba(paint(scene, width, slider, crisp=True))
-
-
-def _text(value: float) -> str:
-    return f"{value:g}".replace("-", "−")
 
 
 def codes_of(picture: np.ndarray) -> np.ndarray:

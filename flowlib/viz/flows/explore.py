@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from flowlib.bases import Base, StandardNormal
-from flowlib.core import Flow, Transform
+from flowlib.bases import StandardNormal
+from flowlib.core import Base, Flow, Transform
 from flowlib.viz.engine.board import Board
 from flowlib.viz.engine.controls import Control, Mark, symbol_of
 from flowlib.viz.engine.evaluate import evaluating
@@ -90,7 +90,7 @@ def explore(
         marks = {}
     else:
         line = Line(first.base, window)
-        low, high = base_range(first.base)[0] if hasattr(first.base, "low") else line.xlim
+        low, high = line.xlim if first.base.box is None else base_range(first.base)[0]
         ends = interval or default_interval(first.base)
         marks = {f"z_{i}": Mark(end, low, high, symbol=symbol_of(f"z_{i}")) for i, end in enumerate(ends, 1)}
 
@@ -135,8 +135,7 @@ def as_flow(made: Any, base: Base | None) -> Flow:
     if isinstance(made, Flow):
         flow = made
     elif isinstance(made, Transform):
-        dim = made.event_shape.numel() if made.event_shape else 2
-        flow = Flow(made, base if base is not None else StandardNormal(dim))
+        flow = Flow(made, StandardNormal(made.event_shape.numel()) if base is None else base)
     else:
         raise TypeError(
             f"the function returned a {type(made).__name__}; expected a Transform or a Flow, "

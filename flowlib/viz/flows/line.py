@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowlib.bases import Base
-from flowlib.core import Flow
+from flowlib.core import Base, Flow
 from flowlib.viz.engine.scene import Label, Lines, Panel, Polygon, Scene, det_key
 from flowlib.viz.flows.plane import base_range
 
@@ -46,7 +45,7 @@ class Line:
 
     def _check(self, base: Base) -> None:
         ((low, high),) = base_range(base)
-        edge = 0.0 if hasattr(base, "low") else 0.7 * (high - low)
+        edge = 0.7 * (high - low) if base.box is None else 0.0
         self.z = torch.linspace(low - edge, high + edge, POINTS).unsqueeze(-1)  # (points, 1)
         self.ends = torch.linspace(low, high, 25).unsqueeze(-1)  # where threads start
 

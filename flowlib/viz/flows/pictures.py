@@ -7,59 +7,21 @@ With `ax` (any matplotlib axes) a picture is drawn there and nothing is returned
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from flowlib.bases import Base, StandardNormal
-from flowlib.core import Compose, Flow, Transform
+from flowlib.bases import StandardNormal
+from flowlib.core import Base, Compose, Flow, Transform
 from flowlib.viz.engine.evaluate import evaluating
-from flowlib.viz.engine.frozen import encode_still, fits_palette
-from flowlib.viz.engine.paint import INK, Page, paint, paint_panel, to_rgb, to_rgba
+from flowlib.viz.engine.paint import Page, paint, paint_panel
+from flowlib.viz.engine.picture import Picture
 from flowlib.viz.engine.scene import Dots, Lines, Panel, Scene, array, density_key, det_key
+from flowlib.viz.engine.theme import INK
 from flowlib.viz.flows.line import Line, default_interval
 from flowlib.viz.flows.plane import Plane, grid_lines, limits
-from flowlib.viz.flows.single import layers_of
-
-
-class Picture:
-    """A finished matplotlib figure with a stable text; notebooks show it, `save(path)` and `array()` pass it on."""
-
-    def __init__(self, figure: Figure, text: str) -> None:
-        self.figure, self.text = figure, text
-        FigureCanvasAgg(figure)  # a bare matplotlib Figure has no pixels until it has this canvas
-
-    def __repr__(self) -> str:
-        return f"Picture: {self.text}"
-
-    def png(self, dpi: int = 160) -> bytes:
-        """The figure as a PNG; with a palette, a third of the size, where it is opaque panels and grey text alone."""
-        own = self.figure.dpi
-        self.figure.set_dpi(dpi)
-        pixels = to_rgba(self.figure)
-        self.figure.set_dpi(own)
-        if fits_palette(pixels):
-            return encode_still(pixels)
-        out = io.BytesIO()
-        self.figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
-        return out.getvalue()
-
-    def save(self, path: Any, dpi: int = 160) -> None:
-        """Write the figure to a file; its ending decides the format."""
-        self.figure.savefig(path, dpi=dpi)
-
-    def array(self) -> Any:
-        """The picture on a white page, (H, W, 3) uint8."""
-        return to_rgb(self.figure)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        width = round(self.figure.get_figwidth() * self.figure.dpi)
-        return {"text/plain": repr(self), "image/png": self.png()}, {"image/png": {"width": width, "alt": self.text}}
 
 
 def density(
@@ -158,14 +120,15 @@ def filmstrip(
     check_dim(flow, 2, "filmstrip")
     if stages < 2:
         raise ValueError(f"stages is {stages}; expected 2 or more: the base and the end")
-    layers = layers_of(flow.transform)
-    count = min(stages, len(layers) + 1)
-    shown = [round(i * len(layers) / (count - 1)) for i in range(count)]
+    layers = Compose(flow.transform.layers())
+    total = len(layers.transforms)
+    count = min(stages, total + 1)
+    shown = [round(i * total / (count - 1)) for i in range(count)]
     plane = Plane(flow.base, window, resolution, samples=0, vertices=289)
     panels = []
     with evaluating():
         for k in shown:
-            part = Flow(Compose(layers[:k]), flow.base)
+            part = Flow(layers[:k], flow.base)
             panel = plane.data_panel(part, resolution) if k else plane.base_panel(flow.base, resolution)
             title = f"after {k} layer{'s' * (k > 1)}" if k else "base"
             panels.append(replace(panel, title=title, layers=panel.layers[: 2 if grid else 1]))
@@ -180,7 +143,7 @@ def filmstrip(
     for i, panel in enumerate(panels):
         paint_panel(page.axes(i * (wide + 8), 0, wide, high), panel, decorated=False, thin=0.6)
         page.write(i * (wide + 8) + wide / 2, high + 4, panel.title, ha="center", size=9)
-    return Picture(page.figure, f"the density of a flow after {', '.join(map(str, shown))} of its {len(layers)} layers")
+    return Picture(page.figure, f"the density of a flow after {', '.join(map(str, shown))} of its {total} layers")
 
 
 def show(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from flowlib.bases import Base
-from flowlib.core import Flow
+from flowlib.core import Base, Flow
 from flowlib.viz.engine.scene import Dots, Heat, Lines, Panel, Scene, density_key, det_key
 
 MASS_PIXELS = 96  # a side of the grid over which the mass is integrated
+DATA_POINTS = 500
+FROM_BASE, FROM_DATA = "#f9c775", "#8fc5f7"  # points by where they come from: pale amber, pale blue
+DIM = 3.0  # under points so coloured a density is drawn that much darker, so that they stand out
 
 
 def pixels(xlim: tuple[float, float], ylim: tuple[float, float], n: int) -> tuple[Tensor, float]:
@@ -24,8 +27,9 @@ def pixels(xlim: tuple[float, float], ylim: tuple[float, float], n: int) -> tupl
 
 def base_range(base: Base) -> list[tuple[float, float]]:
     """Where the base lives, one interval a dimension: its box if it has one, else mean ± 3 standard deviations."""
-    if hasattr(base, "low") and hasattr(base, "high"):
-        return list(zip(base.low.tolist(), base.high.tolist(), strict=True))
+    if base.box is not None:
+        low, high = base.box
+        return list(zip(low.tolist(), high.tolist(), strict=True))
     z = base_samples(base, 4000)
     ends = [(m - 3 * s, m + 3 * s) for m, s in zip(z.mean(0).tolist(), z.std(0).tolist(), strict=True)]
     return [(round(2 * low) / 2, round(2 * high) / 2) for low, high in ends]
@@ -60,7 +64,7 @@ def mass(flow: Flow, box: list[tuple[float, float]], n: int = MASS_PIXELS) -> fl
     The integral runs over the z that the inverse finds again: where the plane is folded, p_X knows one layer only.
     """
     wide = [(low - 0.7 * (high - low), high + 0.7 * (high - low)) for low, high in box]
-    z, area = pixels(*(box if hasattr(flow.base, "low") else wide), n)  # (n, n, 2)
+    z, area = pixels(*(wide if flow.base.box is None else box), n)  # (n, n, 2)
     x, log_det = flow.transform(z)
     again, log_det_back = flow.transform.inverse(x)
     found = ((again - z).abs() < 0.01 * (1.0 + z.abs())).all(-1)  # (n, n)
@@ -142,6 +146,24 @@ def limits(window: float | tuple) -> tuple[tuple[float, float], tuple[float, flo
     except (TypeError, ValueError):
         raise ValueError(f"window is {window!r}; expected a half width above 0 or ((x0, x1), (y0, y1))") from None
     return (float(x0), float(x1)), (float(y0), float(y1))
+
+
+def window_of(window: float | tuple | None, data: Any, least: float) -> float | tuple:
+    """The wanted window, else the one that the data bring, but so wide that the base fits in."""
+    return window if window is not None else max(least, getattr(data, "window", 4.0))
+
+
+def points_of(data: Any) -> Tensor | None:
+    """At most DATA_POINTS points (n, 2) of the data, always the same ones."""
+    if data is None or isinstance(data, Tensor):
+        points = data
+    elif hasattr(data, "sample"):
+        points = data.sample(DATA_POINTS, seed=0)
+    else:
+        points = torch.as_tensor(data)
+    if points is not None and (points.dim() != 2 or points.shape[-1] != 2):
+        raise ValueError(f"data has shape {tuple(points.shape)}: expected points (n, 2)")
+    return None if points is None else points[:DATA_POINTS].detach()
 
 
 def same_buffers(a: Base, b: Base) -> bool:

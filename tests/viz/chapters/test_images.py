@@ -4,25 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from flowlib.models.images import glow, nice_image, real_nvp_image, scales
+from flowlib import Flow
+from flowlib.models.images import glow
+from flowlib.pixels.latents import scales
 from flowlib.pixels.pixel_flow import PixelFlow
 from flowlib.viz.chapters.image_explorers import Spikes, bin_width, explore_scales, scrub_image_layers
-from flowlib.viz.chapters.mosaics import image_panel, image_path, mosaic, redraw, scale_names, show_images, snapshot
+from flowlib.viz.chapters.mosaics import image_panel, mosaic, redraw, scale_names, show_images, snapshot
 from flowlib.viz.engine.paint import BAND, banded
 
-RECIPES = {
-    "glow": lambda: glow((1, 8, 8), scales=2, steps=2, width=4),
-    "one level": lambda: glow((1, 8, 8), scales=1, steps=2, width=4),
-    "three levels": lambda: glow((1, 8, 8), scales=3, steps=1, width=4),
-    "real_nvp": lambda: real_nvp_image((1, 8, 8), width=4, blocks=1),
-    "nice": lambda: nice_image((1, 8, 8), width=4, blocks=1),
-}
 
-
-def shaken(name: str):
-    """An untrained flow whose networks have something to say."""
+def shaken(count: int = 2, **options) -> Flow:
+    """An untrained Glow whose networks have something to say."""
     torch.manual_seed(0)
-    flow = RECIPES[name]().eval()
+    flow = glow((1, 8, 8), scales=count, steps=2, width=4, **options).eval()
     with torch.no_grad():
         for p in flow.parameters():
             p.add_(0.1 * torch.randn_like(p))
@@ -43,20 +37,8 @@ def test_a_mosaic_puts_each_image_in_its_place() -> None:
     assert parts["levels"][-1, 0] == round(255 * 0.25) and parts["levels"][0, 0] == round(255 * 0.75)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_path_ends_where_the_flow_does_and_keeps_all_numbers(name: str) -> None:
-    flow, z = shaken(name), torch.randn(3, 64)
-    with torch.no_grad():
-        path = image_path(flow, z)
-        x, _ = flow.transform(z)
-    assert all(state.shape == (3, 1, 8, 8) for _, state in path)
-    assert torch.allclose(path[-1][1], x, atol=1e-5)
-    if name != "nice":  # it stretches its noise first
-        assert torch.equal(path[0][1].flatten(1).sort().values, z.sort().values)
-
-
 def test_redraw_changes_one_scale_alone() -> None:
-    flow = shaken("three levels")
+    flow = shaken(3)
     assert scale_names(flow) == ["coarse", "middle", "fine"]
     z, fresh = torch.zeros(2, 64), torch.ones(2, 64)
     for name, part in zip(scale_names(flow), scales(flow), strict=True):
@@ -68,7 +50,7 @@ def test_redraw_changes_one_scale_alone() -> None:
 
 
 def test_a_snapshot_leaves_the_mode_alone() -> None:
-    model = PixelFlow(RECIPES["glow"](), 17).train()
+    model = PixelFlow(shaken(), 17).train()
     images = snapshot(model, torch.randn(2, 64))
     assert model.training and images.min() >= 0 and images.max() <= 1
 
@@ -86,7 +68,7 @@ def test_noise_of_one_cell_keeps_the_score_above_the_entropy() -> None:
 
 
 def test_the_explorers_follow_their_sliders() -> None:
-    model = PixelFlow(shaken("glow"), 17).eval()
+    model = PixelFlow(shaken(), 17).eval()
     bins = bin_width(torch.tensor([0.5, 0.25, 0.25]))
     bins.set(w=0.0, sharp=-2.0)
     assert bins.scene.light[0] is False and bins.error is None
@@ -102,6 +84,27 @@ def test_the_explorers_follow_their_sliders() -> None:
     layers.set(k=0)
     assert layers.scene.panels[0].layers[0].role == "base" and layers.error is None
     assert len(layers.canvas.frame) < 100_000
+
+
+def test_a_conditional_flow_has_pictures_at_one_condition() -> None:
+    flow, z = shaken(context_dim=3), torch.randn(6, 64)
+    assert scale_names(flow.given([1.0, 0.0, 0.0])) == ["coarse", "fine"]
+    seen = []
+    for context in ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0]):
+        model = PixelFlow(flow.given(context), 17).eval()
+        with torch.no_grad():
+            x = flow.transform(z, torch.tensor(context))[0]
+            expected = model.logit(x)[0].clamp(0.0, 1.0)
+        assert torch.allclose(snapshot(model, z), expected, atol=1e-5)
+        layers = scrub_image_layers(model, z, columns=3)
+        assert layers.scene.panels[0].title.startswith("after layer 4 of 4: at 4 × 4, step 2")
+        shown = layers.scene.panels[0].layers[0].values
+        assert np.allclose(shown / (1 + shown), np.nan_to_num(mosaic(expected, 3), nan=0.13)[::-1], atol=4e-3)
+        temperature = explore_scales(model, n=6, columns=3)
+        temperature.set(T=1.1, draw=2)
+        assert temperature.error is None
+        seen.append(shown)
+    assert not np.allclose(*seen)
 
 
 def test_a_still_picture_has_words_beside_its_rows() -> None:

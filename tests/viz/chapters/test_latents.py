@@ -47,15 +47,15 @@ def test_a_walk_begins_and_ends_at_its_images(model: PixelFlow) -> None:
 def test_attributes_move_images_and_are_measured(model: PixelFlow) -> None:
     pixels = torch.randint(17, [4, 1, 8, 8], dtype=torch.uint8)
     up, side = torch.randn(2, 64)
-    told = []
+    asked = []
 
     def truth(up: float, side: float) -> torch.Tensor:
-        told.append((up, side))
+        asked.append((up, side))
         return pixels / 16
 
     moved = explore_attributes(model, pixels, {"up": up, "side": side}, columns=2, truth=truth)
     moved.set(up=1.0, side=-0.5)
-    assert told[-1] == (1.0, -0.5) and moved.error is None
+    assert asked[-1] == (1.0, -0.5) and moved.error is None
     with torch.no_grad():
         images = snapshot(model, to_latent(model, pixels) + up - 0.5 * side)
     assert np.allclose(values(moved) / (1 + values(moved)), np.nan_to_num(mosaic(images, 2), nan=0.13)[::-1], atol=4e-3)
@@ -81,6 +81,16 @@ def test_patches_come_one_after_the_other_and_stay(layers: int) -> None:
         assert np.allclose(shown, np.nan_to_num(mosaic(expected, 2), nan=0.13).clip(0, 0.996)[::-1], atol=1e-3)
         assert sum(isinstance(layer, Polygon) for layer in scrub.scene.panels[0].layers) == (3 if k else 0)
     assert scrub.error is None
+
+
+def test_patches_of_a_conditional_flow_come_at_one_condition() -> None:
+    torch.manual_seed(0)
+    options = {"patch": 4, "layers": 1, "width": 8, "heads": 2, "depth": 1, "hidden": (8,), "context_dim": 2}
+    flow, z = shaken(transformer_image((1, 8, 8), **options)).flow, torch.randn(3, 64)
+    first, second = (
+        values(scrub_patches(PixelFlow(flow.given(context), 17).eval(), z)) for context in ([1.0, 0.0], [0.0, 1.0])
+    )
+    assert first.shape == second.shape and not np.array_equal(first, second)
 
 
 def test_corners_are_where_the_mosaic_has_them() -> None:

@@ -4,19 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from flowlib import Flow
+from flowlib import Flow, Transform
 from flowlib.bases import StandardNormal
 from flowlib.datasets import energies, toy
 from flowlib.laws import RationalQuadratic
 from flowlib.models import maf, nice, planar_flow, real_nvp
 from flowlib.training.fit import fit
 from flowlib.training.history import History
-from flowlib.transforms import Planar, stacked
-from flowlib.viz import Dots, Picture, drag_knots, given, losses, scrub_layers, scrub_training
+from flowlib.viz import Dots, Picture, drag_knots, losses, scrub_layers, scrub_training
 from flowlib.viz.chapters.knots import params_from_knots
 from flowlib.viz.engine.canvas import unpack
-from flowlib.viz.engine.evaluate import evaluating
-from flowlib.viz.flows.painted import painted
 from flowlib.viz.flows.plane import pixels
 
 MOONS = toy.two_moons()
@@ -35,7 +32,7 @@ def loud(flow):
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in flow.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(0.05 * torch.randn_like(parameter))
     return flow
 
 
@@ -139,7 +136,7 @@ def test_training_without_a_floor_and_from_an_energy():
         (lambda: drag_knots(bins=1), "bins"),
         (lambda: drag_knots(bins=3, knots=[(0.0, 0.0), (-1.0, 1.0)]), "both growing"),
         (lambda: drag_knots(bins=3, slopes=[1.0]), "2 inner knots"),
-        (lambda: given(3, 1.0), "expects a Flow"),
+        (lambda: scrub_layers(real_nvp(context_dim=2), context=[1.0]), "context"),
     ],
 )
 def test_wrong_arguments_are_named(wrong, words):
@@ -202,31 +199,39 @@ def test_layer_frames_are_small_and_frozen():
 
 def test_a_conditional_flow_at_one_condition():
     flow = loud(real_nvp(layers=2, context_dim=2)).eval()
-    told = given(flow, [1.0, 0.0])
-    x = torch.randn(5, 2)
-    assert torch.equal(told.log_prob(x), flow.log_prob(x, torch.tensor([1.0, 0.0])))
-    a, b = (
-        scrub_layers(flow, context=c, resolution=20).scene.panels[0].layers[2].points for c in ([1.0, 0.0], [0.0, 1.0])
+    a, b, c = (
+        scrub_layers(*what, context=context, resolution=20)
+        for *what, context in ((flow, [1.0, 0.0]), (flow, [0.0, 1.0]), (flow.given([1.0, 0.0]), None))
     )
-    assert not torch.equal(a, b)
+    points = [explorer.scene.panels[0].layers[2].points for explorer in (a, b, c)]
+    assert torch.equal(points[0], points[2]) and not torch.equal(points[0], points[1])
+    for k in range(4):  # a flow at one context is a flow like any other
+        assert a.scene_at(k=k).panels[0].title == c.scene_at(k=k).panels[0].title
+    assert "Coupling, x₁ kept" in c.scene_at(k=1).panels[0].title
 
 
-# ---- densities painted forward ---------------------------------------------------------------------------------------
-def test_painting_forward_agrees_with_the_inverse():
-    torch.manual_seed(3)
-    flow = Flow(stacked([Planar(2) for _ in range(4)]), StandardNormal(2))
-    with evaluating():
-        painting = painted(flow, (-4.0, 4.0), (-4.0, 4.0), 120)
-        exact = flow.log_prob(pixels((-4.0, 4.0), (-4.0, 4.0), 120)[0]).exp()
-    error = (painting - exact).abs()
-    assert float(error.mean()) < 0.01 * float(exact.max()) and float(error.quantile(0.99)) < 0.1 * float(exact.max())
+def test_a_fit_under_a_condition():
+    torch.manual_seed(0)
+    flow, x = real_nvp(layers=2, hidden=[16], context_dim=1), MOONS.sample(300)
+    history = fit(flow, x, context=x[:, :1], steps=6, batch=64, snapshots=2)
+    a, b = (scrub_training(flow, history, context=c, resolution=20).scene.panels[0] for c in (0.5, -0.5))
+    assert not torch.equal(a.layers[0].values, b.layers[0].values)
 
 
-def test_painting_leaves_no_holes_where_space_is_stretched():
-    flow = Flow(Planar(2, u=[6.0, 0.0], w=[2.0, 0.0], b=0.0), StandardNormal(2))
-    with evaluating():
-        painting = painted(flow, (-4.0, 4.0), (-4.0, 4.0), 200)
-    assert float(painting[80:120].min()) > 0.0
+class Doubling(Transform):
+    """A family that nobody listed: x = 2 z."""
+
+    def forward(self, z, context=None):
+        return 2 * z, z.new_full(z.shape[:-1], 2 * np.log(2.0))
+
+    def inverse(self, x, context=None):
+        return x / 2, x.new_full(x.shape[:-1], -2 * np.log(2.0))
+
+
+def test_a_family_that_nobody_listed_is_named_after_its_class():
+    explorer = scrub_layers(Flow(Doubling([2]), StandardNormal(2)), resolution=20)
+    assert explorer.scene.panels[0].title == "after layer 1 of 1: Doubling"
+    assert explorer.scene.numbers[0][1] == "1.39"
 
 
 # ---- the spline ------------------------------------------------------------------------------------------------------
@@ -281,8 +286,8 @@ def test_knot_frames_are_small_and_frozen():
 
 
 # ---- the curve of a fit ----------------------------------------------------------------------------------------------
-def test_a_history_plots_itself(fitted):
-    picture = fitted[1].plot()
+def test_a_history_is_drawn(fitted):
+    picture = losses(fitted[1])
     assert isinstance(picture, Picture) and repr(picture) == "Picture: the loss over 60 steps"
     assert picture.array().std() > 1.0
     labels = [text.get_text() for text in picture.figure.axes[0].get_legend().get_texts()]
@@ -293,7 +298,7 @@ def test_a_history_plots_itself(fitted):
 @pytest.mark.parametrize(("end", "shown"), [(3.0, True), (1e6, False)])
 def test_held_out_losses_are_shown_or_marked_at_the_edge(end, shown):
     held_out = {0: 50.0, 50: 1.5, 100: end}
-    axes = History(np.linspace(2.0, 0.0, 100).tolist(), held_out, best_step=50).plot().figure.axes[0]
+    axes = losses(History(np.linspace(2.0, 0.0, 100).tolist(), held_out, best_step=50)).figure.axes[0]
     top, marks = axes.get_ylim()[1], axes.lines[-1].get_xdata()
     assert (top > end) == shown
     assert list(marks) == [step for step, loss in held_out.items() if loss > top]

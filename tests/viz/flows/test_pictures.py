@@ -13,8 +13,21 @@ from flowlib import Compose, Flow
 from flowlib.bases import StandardNormal
 from flowlib.models import planar_flow
 from flowlib.transforms import LeakyReLU, Planar, Radial
-from flowlib.viz import Picture, Point, Slider, area_stays_one, density, explore, filmstrip, samples, warped_grid
-from flowlib.viz.engine.frozen import LIMIT, positions, there_and_back
+from flowlib.viz import (
+    Dots,
+    Panel,
+    Picture,
+    Point,
+    Scene,
+    Slider,
+    area_stays_one,
+    density,
+    explore,
+    filmstrip,
+    samples,
+    warped_grid,
+)
+from flowlib.viz.engine.frozen import LIMIT, frozen_png, there_and_back
 
 NORMAL = StandardNormal(2)
 
@@ -126,13 +139,24 @@ def test_a_value_that_a_hand_left_unrounded_is_frozen_too():
     explorer = radial()
     explorer.sliders["beta"].value = -0.4 + 0.05  # as arrow keys in a browser make it
     assert explorer.sliders["beta"].value != -0.35
-    assert explorer.sliders["beta"].value in positions(explorer, 9) and len(positions(explorer, 9)) == 9
+    stops = explorer.board.stops("beta", 9)
+    assert explorer.sliders["beta"].value in stops and len(stops) == 9
     assert explorer.png().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("options", [{"before": True}, {"stages": True}, {"before": True, "stages": True}])
 def test_two_panels_and_stages_stay_small(options):
     assert len(radial(**options).png()) <= LIMIT
+
+
+def test_scenes_alone_are_frozen():
+    scenes = [Scene([Panel((-1, 1), (-1, 1), layers=[Dots([[x, 0.0]], size=9.0)])]) for x in (-0.5, 0.0, 0.5)]
+    assert Image.open(io.BytesIO(frozen_png(scenes[:1]))).n_frames == 1
+    sliders = [("a", at, f"{at:g}") for at in (0.0, 0.5, 1.0)]
+    plain, small = (Image.open(io.BytesIO(frozen_png(scenes, sliders, 1, stages))) for stages in (False, True))
+    assert plain.n_frames == small.n_frames == 4 and plain.height < small.height
+    tall = Image.open(io.BytesIO(frozen_png(scenes[:1]))).height
+    assert tall < plain.height  # by the slider
 
 
 def test_the_walk_starts_now_and_comes_back():
