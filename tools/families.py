@@ -1,6 +1,6 @@
 """Every family of the course on the same two targets, and a few of them on real tables, for notebook 06.
 
-    python -m benchmarks.families          writes notebooks/data/families.json, in about four minutes on one core
+    python -m tools.families          writes notebooks/data/families.json, in about four minutes on one core
 
 Each family is fitted with the same number of steps, the same batch and the same seed. `gap` is the mean of
 log p(x) − log q(x) over fresh points x of the target p: the nats above the floor, an estimate of KL(p ‖ q). Times are
@@ -21,7 +21,7 @@ from flowlib.datasets import Table, tables, toy
 from flowlib.training.fit import fit
 
 OUT = Path(__file__).resolve().parent.parent / "notebooks" / "data" / "families.json"
-COMMAND = "python -m benchmarks.families"
+COMMAND = "python -m tools.families"
 TARGETS = ("two_moons", "eight_gaussians")
 STEPS, BATCH, POINTS = 1000, 256, 10_000
 

@@ -1,6 +1,6 @@
 """The image models that come with flowlib, in one table, for notebook 08.
 
-    python -m benchmarks.image_models          writes notebooks/data/image_models.json, in seconds on one core
+    python -m tools.image_models          writes notebooks/data/image_models.json, in seconds on one core
 
 Parameters, bits per dimension, time and device of the training are read from the cards; what is measured here is the
 time to draw 64 samples with one thread of this CPU, the least of a few rounds.
