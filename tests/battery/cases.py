@@ -47,12 +47,17 @@ from tests.battery.case import Case, within
 sigmoid_range, logit_range = within(-8.0, 8.0), within(0.001, 0.999)
 bounded = {"points": sigmoid_range, "whole_space": False}
 opened = {"points": logit_range, "whole_space": False}
-ill_conditioned = {
-    "wild parameters": "a 50 × 50 triangle of N(0, 3²) entries has a condition number beyond 1e30: no digit survives"
-}
+no_digit = "a 50 × 50 triangle of such entries has a condition number beyond 1e16: no digit survives"
+singular = {"wild parameters": no_digit, "wild parameters in single precision": no_digit}
 two_wild_steps = {
-    "wild parameters": "two such steps in float32 keep no digit, as a level or layer by layer; one step keeps enough"
+    "wild parameters in single precision": "two such steps keep no digit, together or layer by layer; one keeps enough"
 }
+
+FLAT = "where a network is loud, a spline has slopes down to 1e-9: rounding hides z there"
+ROW = "one network after the other multiplies a rounding error by its slope"
+MIX = "a triangle of such entries, exp(N(0, 3²)) on its diagonal, has a condition number of 1e6 and more"
+# check -> pattern of names -> reason: z is not asked back there, x is. Each stands above a tenth of its bound for z.
+HIDDEN: dict[str, dict[str, str]] = {}
 
 CONTEXT = [0.5, -1.0]
 LAWS: dict[str, Callable[[], Law]] = {
@@ -136,7 +141,8 @@ CASES = [
             f"linear-{p}-{d}",
             lambda p=p, d=d: Linear(d, p),
             d,
-            not_for=ill_conditioned if d == 50 and p != "svd" else {},
+            move=0.05 if d == 50 else 0.2,
+            not_for=singular if d == 50 and p != "svd" else {},
         )
         for p in ("lu", "svd", "qr")
         for d in (1, 2, 5, 50)
@@ -154,18 +160,26 @@ CASES = [
     *[Case(f"actnorm-{d}", lambda d=d: standardized(d), d) for d in (1, 5)],
     *[
         Case(
-            f"coupling-{law}-{d}-{kind}{'-flip' * flip}", lambda m=make, d=d, k=kind, f=flip: coupling(m(), d, k, f), d
+            f"coupling-{law}-{d}-{kind}{'-flip' * flip}",
+            lambda m=make, d=d, k=kind, f=flip: coupling(m(), d, k, f),
+            d,
+            move=0.05 if d == 50 else 0.2,
         )
         for law, make in LAWS.items()
         for d, kind, flip in PARTITIONS
     ],
     *[
-        Case(f"coupling-stack-{law}-{d}-{kind}", lambda m=make, d=d, n=n, k=kind: coupling_stack(m(), d, n, k), d)
+        Case(
+            f"coupling-stack-{law}-{d}-{kind}",
+            lambda m=make, d=d, n=n, k=kind: coupling_stack(m(), d, n, k),
+            d,
+            move=0.05,
+        )
         for law, make in LAWS.items()
         for d, n, kind in ((2, 3, "halves"), (5, 2, "alternate"))
     ],
     *[
-        Case(f"made-{law}-{d}", lambda m=make, d=d: autoregressive(m(), MADE, d, hidden=[16, 16]), d)
+        Case(f"made-{law}-{d}", lambda m=make, d=d: autoregressive(m(), MADE, d, hidden=[16, 16]), d, move=0.1)
         for law, make in LAWS.items()
         for d in (1, 2, 5, 20)
     ],
@@ -209,22 +223,29 @@ CASES = [
     Case(
         "image-coupling-checkerboard-flip", lambda: image_coupling(Affine(), Checkerboard((2, 2, 4), True)), (2, 2, 4)
     ),
-    Case("image-stack-channels", lambda: image_stack(Affine(), Channels((3, 4, 4)), 3), (3, 4, 4)),
+    Case("image-stack-channels", lambda: image_stack(Affine(), Channels((3, 4, 4)), 3), (3, 4, 4), move=0.05),
     Case("image-stack-checkerboard", lambda: image_stack(Additive(), Checkerboard((2, 4, 4)), 2), (2, 4, 4)),
     Case("glow-step-3x2x2", lambda: GlowStep((3, 2, 2), Affine(), GlowNet(2, 2, 6)).eval(), (3, 2, 2)),
     *[
-        Case(f"glow-level-{law}", lambda m=make: glow_level(m(), (1, 4, 2), 2), (4, 2, 1), not_for=two_wild_steps)
+        Case(
+            f"glow-level-{law}",
+            lambda m=make: glow_level(m(), (1, 4, 2), 2),
+            (4, 2, 1),
+            move=0.05,
+            not_for=two_wild_steps,
+        )
         for law, make in LAWS.items()
     ],
-    Case("glow-level-one-step", lambda: glow_level(Affine(), (1, 4, 2), 1), (4, 2, 1)),
+    Case("glow-level-one-step", lambda: glow_level(Affine(), (1, 4, 2), 1), (4, 2, 1), move=0.05),
     Case("multiscale-1x4x4", multiscale, 16),
     Case("multiscale-one-level", lambda: MultiScale((1, 2, 2), [Conv1x1((4, 1, 1))]), 4),
     Case(
         "multiscale-three-levels",
         lambda: MultiScale((1, 8, 8), [ElementwiseAffine((4, 4, 4)), Conv1x1((8, 2, 2)), LeakyReLU((16, 1, 1))]),
         64,
+        move=0.05,
     ),
-    Case("made-reverse-5", lambda: autoregressive(Affine(), MADE, 5, hidden=[16], reverse=True), 5),
+    Case("made-reverse-5", lambda: autoregressive(Affine(), MADE, 5, hidden=[16], reverse=True), 5, move=0.1),
     Case(
         "transformer-reverse-5",
         lambda: autoregressive(Affine(), CausalTransformer, 5, width=8, heads=2, reverse=True),
@@ -238,7 +259,7 @@ CASES = [
     ),
     Case("compose-2", lambda: Compose([Planar(2), Radial(2), Linear(2), Sylvester(2, 2)]), 2),
     *[
-        Case(f"given-{name}", lambda make=make: Given(make(), CONTEXT), shape)
+        Case(f"given-{name}", lambda make=make: Given(make(), CONTEXT), shape, move=0.05)
         for name, shape, make in (
             ("coupling-affine", 2, lambda: coupling(Affine(), 2, context_dim=2)),
             ("coupling-spline", 3, lambda: coupling(LAWS["spline"](), 3, "alternate", True, context_dim=2)),
