@@ -34,6 +34,8 @@ class Case:
         make: builds it, with its random initialisation.
         size: D, or the shape of an image z.
         points: (n, D, radius) -> z (n, D) where the transform is defined.
+        move: the deviation of what is added to every parameter. Smaller where many rounding errors meet: a long sum,
+            layers in a row.
         whole_space: False if f maps to or from a part of R^D only, so that points cannot be chosen freely.
         not_for: check name -> the reason why it cannot apply.
         ill_conditioned: check name -> the reason why rounding hides z there, so that its round trips ask for x again
@@ -44,6 +46,7 @@ class Case:
     make: Callable[[], Transform]
     size: int | tuple[int, ...]
     points: Callable[[int, int, float], Tensor] = gaussian
+    move: float = 0.2
     whole_space: bool = True
     not_for: dict[str, str] = field(default_factory=dict)
     ill_conditioned: dict[str, str] = field(default_factory=dict)
@@ -66,13 +69,13 @@ class Case:
     def seed(self) -> None:
         torch.manual_seed(zlib.crc32(self.name.encode()))
 
-    def build(self, dtype: torch.dtype = torch.float64, move: float = 0.2) -> Transform:
+    def build(self, dtype: torch.dtype = torch.float64) -> Transform:
         """The transform with N(0, move²) added to every parameter: at its initialisation an identity proves nothing."""
         self.seed()
         transform = self.make().to(dtype)
         with torch.no_grad():
             for parameter in transform.parameters():
-                parameter += move * torch.randn_like(parameter)
+                parameter += self.move * torch.randn_like(parameter)
         return transform
 
     def z(self, n: int = 20, dtype: torch.dtype = torch.float64, radius: float = 1.0) -> Tensor:

@@ -1,5 +1,6 @@
 """Every transform × every check of the battery."""
 
+import fnmatch
 import itertools
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from flowlib import Given, Transform
 from flowlib.transforms import Planar
 from tests.battery import gradients, maps, modules
 from tests.battery.case import Case
-from tests.battery.cases import CASES
+from tests.battery.cases import CASES, ILL_CONDITIONED
 from tests.battery.tools import MARGINS
 
 CHECKS = maps.check | gradients.check | modules.check
@@ -60,3 +61,8 @@ def folding() -> Planar:
 def test_a_map_that_folds_is_caught(name: str) -> None:
     with pytest.raises(AssertionError, match="error"):
         CHECKS[name](Case("folding", folding, 2))
+
+
+def test_every_pattern_of_the_ill_conditioned_names_a_case() -> None:
+    patterns = {pattern for reasons in ILL_CONDITIONED.values() for names in reasons.values() for pattern in names}
+    assert all(fnmatch.filter([case.name for case in CASES], pattern) for pattern in patterns)
