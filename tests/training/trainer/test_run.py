@@ -105,7 +105,7 @@ PATCHES = ["layers=2", "width=8", "heads=2", "depth=1", "hidden=(8,)", "bins=3"]
 def test_every_recipe_trains(model, small, tmp_path):
     words = ["--model", model, "--set", *small, "--alpha", 1e-3, "--steps", 1, "--batch", 8, "--draws", 1]
     assert flowlib("train", *words, "--out", tmp_path / "run") == 0
-    assert load(tmp_path / "run").squeeze.alpha == 1e-3
+    assert load(tmp_path / "run").logit.alpha == 1e-3
     assert flowlib("train", *words, "--out", tmp_path / "run", "--resume") == 0  # the same settings, read from its card
 
 
