@@ -31,7 +31,7 @@ def moved(transform: Transform) -> Transform:
     transform.double().inverse(x, torch.ones(1, dtype=torch.float64) if transform.context_dim else None)
     with torch.no_grad():
         for parameter in transform.parameters():
-            parameter += 0.2 * torch.randn_like(parameter)
+            parameter += 0.1 * torch.randn_like(parameter)
     return transform
 
 
