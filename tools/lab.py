@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -130,13 +130,15 @@ class Server:
                     raise RuntimeError(f"JupyterLab did not answer on {self.url}:\n{log}") from None
                 time.sleep(0.1)
 
-    def close(self) -> None:
-        try:
+    def end_kernels(self) -> None:
+        """Ends every kernel; an answer that does not come is no reason to fail, the server ends them as it closes."""
+        with suppress(OSError, ValueError):
             for kernel in json.load(urllib.request.urlopen(self.url + "/api/kernels", timeout=5)):
                 gone = urllib.request.Request(f"{self.url}/api/kernels/{kernel['id']}", method="DELETE")
                 urllib.request.urlopen(gone, timeout=10)
-        except (OSError, ValueError):
-            pass
+
+    def close(self) -> None:
+        self.end_kernels()
         if self.process.poll() is None:
             self.process.terminate()
             try:

@@ -19,14 +19,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with Server(ROOT / "notebooks") as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
-def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, server: Server) -> Iterator[Page]:
     """The page of the notebook that the test is parametrized with (indirectly), after all of its cells ran."""
-    with Server(ROOT / "notebooks") as server, open_page() as page:
+    with open_page() as page:
         request.session.stash[PAGE] = page
         open_notebook(page, server, f"{request.param}.ipynb")
         run_all(page)
         yield page
+    server.end_kernels()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,10 +6,15 @@ from tests.browser.explorers import Explorer, explorers
 
 WITH_HANDLES = ["03_planar_and_radial_flows", "06_splines_and_autoregressive_flows"]
 WITH_IMAGES = ["07_image_flows", "08_glow_and_transformer_flows"]
-NOTEBOOKS = ["00_start_here", "04_training", "05_coupling_layers", *WITH_IMAGES, *WITH_HANDLES]
+NOTEBOOKS = [*WITH_HANDLES, *WITH_IMAGES, "05_coupling_layers", "04_training", "00_start_here"]
 
 
-@pytest.mark.parametrize("page", NOTEBOOKS, indirect=True)
+def pages(names: list[str]) -> list:
+    """The tests of one page go to one worker, which runs its cells once."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+
+
+@pytest.mark.parametrize("page", pages(NOTEBOOKS), indirect=True)
 def test_every_slider_moves_its_picture(page):
     found = explorers(page)
     assert found, "no explorer on the page"
@@ -36,7 +41,7 @@ def check_slider(explorer: Explorer, number: int, slider) -> None:
     slider.press_until(home, back)
 
 
-@pytest.mark.parametrize("page", WITH_HANDLES, indirect=True)
+@pytest.mark.parametrize("page", pages(WITH_HANDLES), indirect=True)
 def test_a_handle_follows_the_mouse(page):
     held = [explorer for explorer in explorers(page) if explorer.handles]
     assert held, "no handle in any picture"
