@@ -6,7 +6,6 @@ losses are read, and `NotFinite` then carries its step; what to say about it, th
 
 import math
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from flowlib.support.session import shell, watched
 
 REPORT = 20  # steps between two reports of the progress bar
 
@@ -153,11 +154,6 @@ def stopped_again() -> bool:
 STOPPED: list[int | None] = []  # the cell in which stop was pressed last
 
 
-def shell() -> object:
-    """The IPython that runs this, or None."""
-    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-
-
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """A stop waits until this is done: what is half imported can never be imported again."""
@@ -208,9 +204,3 @@ class Bar:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def watched() -> bool:
-    """True on a terminal and on a live page, which, unlike nbclient and nbval, could answer an `input()`."""
-    kernel = getattr(shell(), "kernel", None)
-    return sys.stderr.isatty() if kernel is None else bool(getattr(kernel, "_allow_stdin", False))
