@@ -278,6 +278,19 @@ def test_knots_out_of_order_are_drawn_in_order():
     assert dict(scene.numbers)["area under p(x)"] == "1.000"
 
 
+@pytest.mark.parametrize(
+    ("knots", "slopes"),
+    [
+        ([(-0.2, -2.6), (0.1, 0.0), (0.3, 2.8)], [5.0, 0.05, 0.05]),
+        ([(-0.2, -2.8), (0.0, -2.6), (0.2, 2.8)], [5.0, 0.05, 5.0]),
+        ([(-2.8, -0.2), (0.0, 0.0), (2.8, 0.2)], [0.05, 5.0, 0.05]),
+    ],
+)
+def test_the_area_is_one_at_the_steepest_knots_too(knots, slopes):
+    scene = drag_knots(bins=4, knots=knots, slopes=slopes).scene
+    assert dict(scene.numbers)["area under p(x)"] == "1.000"
+
+
 def test_knot_frames_are_small_and_frozen():
     explorer = drag_knots(bins=8)
     assert len(explorer.canvas.frame) < 100_000
