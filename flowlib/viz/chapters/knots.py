@@ -115,10 +115,10 @@ def drag_knots(
         top = max(1.6 * peak, min(1.15 * float(p_x.max()), 5 * peak))
         layers = [
             Area(z[:, 0], 0.0, p_z, "base", 0.45),
-            Lines(torch.stack([z[:, 0], p_z], -1)[None], color="base", width=1.2),
+            Lines(torch.stack([z[:, 0], p_z], -1)[None], color="base", width=1.2, dash=True),
             Area(x, 0.0, p_x, "data", 0.45),
             Lines(torch.stack([x, p_x], -1)[None], color="data", width=2.0),
-            Label(-0.95 * view, 0.94 * top, "base density p(z)", "base", align="left"),
+            Label(-0.95 * view, 0.94 * top, "base density p(z), dashed", "base", align="left"),
             Label(-0.95 * view, 0.86 * top, "data density p(x)", "data", align="left"),
         ]
         return Panel((-view, view), (0.0, top), "the density it makes", layers, equal=False, height=340)
