@@ -36,7 +36,11 @@ bench: $(STAMP) .venv/peers ## speed and quality beside other libraries, three q
 bench-sliders: $(STAMP) ## how fast a picture follows its slider, beside the usual way and the floor
 	@"$(PY)" -m benchmarks.bench_sliders
 
-# The environment is made anew only when the pins change; pip is not called otherwise, so no network is needed.
+# The environment is made anew only when the pins change or the folder has another name; pip is not called otherwise, so
+# no network is needed. The stamp holds the path, because an installed flowlib knows its folder by it.
+ifneq "$(shell cat $(STAMP) 2>/dev/null)" "$(CURDIR)"
+.PHONY: $(STAMP)
+endif
 $(STAMP): requirements.lock pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'flowlib needs Python 3.11 or newer. Name one: make lab PYTHON=python3.12' >&2; exit 1; }
@@ -46,7 +50,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@"$(PY)" -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
 	@"$(PY)" -m pip install --quiet -r requirements.lock
 	@"$(PY)" -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $(STAMP)
+	@printf '%s\n' "$(CURDIR)" > $(STAMP)
 
 # The peers of the benchmark alone; what they need beside torch and numpy, the benchmark does not use.
 .venv/peers: $(STAMP) benchmarks/peers.txt

@@ -45,7 +45,7 @@ class DiagonalNormal(Base):
         return (-0.5 * standard.square() - self.scale.log() - 0.5 * LOG_2PI).sum(-1)
 
     def sample(self, n: int, temperature: float = 1.0) -> Tensor:
-        temperature = check_above_zero("sample", "temperature", temperature)
+        temperature = check_above_zero("sample", "temperature", temperature, or_zero=True)
         noise = torch.randn(n, *self.event_shape, dtype=self.loc.dtype, device=self.loc.device)
         return self.loc + temperature * self.scale * noise
 
@@ -105,7 +105,7 @@ class Uniform(Base):
         return inside.masked_fill(outside, -math.inf)
 
     def sample(self, n: int, temperature: float = 1.0) -> Tensor:
-        check_above_zero("sample", "temperature", temperature)
+        check_above_zero("sample", "temperature", temperature, or_zero=True)
         unit = torch.rand(n, *self.event_shape, dtype=self.low.dtype, device=self.low.device)
         return self.low + (self.high - self.low) * unit
 

@@ -59,6 +59,7 @@ class Transform(nn.Module):
 
     context_dim: int = 0
     costs: tuple[Cost, Cost] = (ONE_PASS, ONE_PASS)
+    takes_any_float: bool = False  # whether `inverse` takes points of another precision than its parameters
 
     def __init__(self, event_shape: Iterable[int], data_shape: Iterable[int] | None = None):
         super().__init__()
@@ -151,6 +152,7 @@ class Compose(Transform):
         self.transforms = nn.ModuleList(transforms)
         self.context_dim = one_context("Compose", transforms)
         self.costs = dearest(transforms)
+        self.takes_any_float = bool(transforms) and transforms[-1].takes_any_float
 
     def layers(self) -> list[Transform]:
         return [layer for transform in self.transforms for layer in transform.layers()]
@@ -190,7 +192,29 @@ class Compose(Transform):
         return ""
 
 
-class Inverse(Transform):
+class Wrapper(Transform):
+    """A transform around another one, which says of itself what that one says."""
+
+    def __init__(self, transform: Transform, event_shape: Iterable[int], data_shape: Iterable[int] | None):
+        super().__init__(event_shape, data_shape)
+        self.transform, self.context_dim, self.costs = transform, transform.context_dim, transform.costs
+
+    @property
+    def acts_on(self) -> torch.Size:
+        return self.transform.acts_on
+
+    @property
+    def kind(self) -> str:
+        return self.transform.kind
+
+    def describe(self) -> str:
+        return self.transform.describe()
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+class Inverse(Wrapper):
     """The same map with its two directions swapped: Inverse(f).forward is f.inverse.
 
     >>> from flowlib.transforms import Sigmoid
@@ -198,20 +222,17 @@ class Inverse(Transform):
     tensor([0.])
     """
 
+    acts_on = Transform.acts_on
+
     def __init__(self, transform: Transform):
         if not isinstance(transform, Transform):
             raise TypeError(f"Inverse expects a Transform; got {type(transform).__name__}.")
-        super().__init__(transform.data_shape, transform.event_shape)
-        self.transform = transform
-        self.context_dim, self.costs = transform.context_dim, transform.costs[::-1]
+        super().__init__(transform, transform.data_shape, transform.event_shape)
+        self.costs = transform.costs[::-1]
 
     def layers(self) -> list[Transform]:
         layers = self.transform.layers()
         return [self] if layers == [self.transform] else [Inverse(layer) for layer in reversed(layers)]
-
-    @property
-    def kind(self) -> str:
-        return self.transform.kind
 
     def describe(self) -> str:
         return f"{type(self).__name__}({self.transform.describe()})"
@@ -222,11 +243,8 @@ class Inverse(Transform):
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform(x, context)
 
-    def extra_repr(self) -> str:
-        return ""
 
-
-class Given(Transform):
+class Given(Wrapper):
     """A transform with its context fixed: a map like any other, so that proofs and pictures need no second way.
 
     Map: x = f(z; context). Log-determinant and inverse are those of f at this context.
@@ -243,9 +261,10 @@ class Given(Transform):
     def __init__(self, transform: Transform, context: Tensor | Sequence[float] | float):
         if not isinstance(transform, Transform):
             raise TypeError(f"Given expects a Transform first; got {type(transform).__name__}.")
-        super().__init__(transform.event_shape, transform.data_shape)
-        like = next(transform.parameters(), torch.empty(0))  # in float64 or on a GPU, the context is there too
-        context = torch.as_tensor(context, dtype=like.dtype, device=like.device)
+        super().__init__(transform, transform.event_shape, transform.data_shape)
+        like = next(transform.parameters(), torch.empty(0))  # on a GPU, the context is there too
+        dtype = context.dtype if isinstance(context, Tensor) else like.dtype
+        context = torch.as_tensor(context, dtype=dtype, device=like.device)
         context = context.reshape(1) if context.dim() == 0 else context
         if context.dim() != 1:
             raise ValueError(
@@ -253,7 +272,7 @@ class Given(Transform):
                 f"{tuple(context.shape)}. Several contexts go to the transform itself."
             )
         check_context(context, transform.context_dim)
-        self.transform, self.costs = transform, transform.costs
+        self.context_dim, self.takes_any_float = 0, transform.takes_any_float
         self.register_buffer("context", context, persistent=False)
 
     def layers(self) -> list[Transform]:
@@ -262,25 +281,11 @@ class Given(Transform):
             return [self]
         return [Given(layer, self.context) if layer.context_dim else layer for layer in layers]
 
-    @property
-    def acts_on(self) -> torch.Size:
-        return self.transform.acts_on
-
-    @property
-    def kind(self) -> str:
-        return self.transform.kind
-
-    def describe(self) -> str:
-        return self.transform.describe()
-
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform(z, self.context)
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform.inverse(x, self.context)
-
-    def extra_repr(self) -> str:
-        return ""
 
 
 def one_context(owner: str, transforms: Sequence[Transform]) -> int:
@@ -357,9 +362,13 @@ class Flow(nn.Module):
         z, log_det = self.transform.inverse(x, context)
         return self.base.log_prob(z) + log_det
 
-    def sample(self, n: int, context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """n points x = f(z), z ~ p_Z: shape (n, D). A temperature below 1 draws z closer to the mode."""
-        return self.generate(self.base.sample(check_count("Flow.sample", "n", n, 0), temperature), context)
+    @torch.no_grad()
+    def sample(self, n: int | Sequence[int], context: Tensor | None = None, temperature: float = 1.0) -> Tensor:
+        """n points x = f(z), z ~ p_Z, without gradients: (n, D). For n points of each of m contexts (m, C) ask for
+        (n, m) of them: (n, m, D). A temperature below 1 draws z closer to the mode; at 0 z is the mode."""
+        shape = [check_count("Flow.sample", "n", size, 0) for size in (n if isinstance(n, Sequence) else [n])]
+        z = self.base.sample(math.prod(shape), temperature).reshape(*shape, *self.event_shape)
+        return self.generate(z, context)
 
     @in_chunks("event_shape")
     def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
@@ -367,8 +376,9 @@ class Flow(nn.Module):
         return self.transform(z, context)[0]
 
     def sample_with_log_prob(self, n: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """n points (n, D) and their log p_X (n,), by one pass forward: log p_X(f(z)) = log p_Z(z) − log |det ∂f/∂z|."""
+        """n points (n, D) and their log p_X (n,), with gradients: log p_X(f(z)) = log p_Z(z) − log |det ∂f/∂z|."""
         z = self.base.sample(check_count("Flow.sample_with_log_prob", "n", n, 0))
+        self.check("sample_with_log_prob", z, self.event_shape, context)
         x, log_det = self.transform(z, context)
         return x, self.base.log_prob(z) - log_det
 
@@ -379,7 +389,13 @@ class Flow(nn.Module):
     def check(self, method: str, points: Tensor, shape: torch.Size, context: Tensor | None) -> None:
         """Raise a clear error unless the arguments of a method are points (..., *shape) and the context they need."""
         check_event(f"Flow.{method}", points, shape)
-        check_context(context, self.context_dim)
+        check_context(context, self.context_dim, points.shape[: points.dim() - len(shape)])
+        like = next(self.parameters(), points)
+        if points.dtype != like.dtype and not (method == "log_prob" and self.transform.takes_any_float):
+            raise TypeError(
+                f"Flow.{method}: the flow computes in {like.dtype}, the points are {points.dtype}. "
+                f"Convert the points, .to({like.dtype}), or the flow: flow.to({points.dtype})."
+            )
 
     def given(self, context: Tensor | Sequence[float] | float) -> "Flow":
         """p(x | context) as a flow: `explore(lambda c: flow.given(c), c=Slider(0.0, -1, 1))` moves the condition."""

@@ -1,9 +1,11 @@
-"""The server config of `make lab`: small answers of the kernel leave at once, no news prompt, the course opens first.
+"""The server config of `make lab`: the reader's own copy of the pages opens, small answers of the kernel leave at once,
+no news prompt.
 
 Jupyter Server leaves Nagle's algorithm on for the websocket to the browser: while a slider is dragged, each small
 answer may wait 40 ms for the acknowledgement of the one before. Switched off, the picture follows the hand closely.
 """
 
+import sys
 from pathlib import Path
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
@@ -17,10 +19,17 @@ class PromptConnection(ZMQChannelsWebsocketConnection):
         return super().connect()
 
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+from working_copy import update  # noqa: E402
+
+for sentence in update(HERE.parent / "notebooks", HERE.parent / "my_pages"):
+    print(sentence, file=sys.stderr)
+
 c = get_config()  # noqa: F821 (Jupyter puts it there)
 c.ServerApp.kernel_websocket_connection_class = PromptConnection
-c.ServerApp.root_dir = str(Path(__file__).parent.parent)
+c.ServerApp.root_dir = str(HERE.parent)
 c.ServerApp.allow_root = True  # a container's user is often root; the server listens on this machine alone
-c.LabApp.default_url = "/lab/tree/notebooks/00_start_here.ipynb"
-c.LabApp.app_settings_dir = str(Path(__file__).parent / "settings")
+c.LabApp.default_url = "/lab/tree/my_pages/00_start_here.ipynb"
+c.LabApp.app_settings_dir = str(HERE / "settings")
 c.LabApp.news_url = None

@@ -1,8 +1,9 @@
 """Recipes for vectors: each flow of the course in a few lines that read like the figure in its paper.
 
-Every recipe returns a `Flow`; `summary(flow)` prints what is in it. The families with networks start as the identity
-and end in an `ActNorm`, which learns the units of the data when training begins, so that a spline's box is measured in
-standard deviations. Which direction is cheap differs:
+Every recipe returns a `Flow`; `summary(flow)` prints what is in it. The families with networks start as the identity,
+and what is trained to data ends in `Units`, which learns their mean and deviation when training begins: a spline's box
+is measured in standard deviations, and it does not matter whether a column is in metres. Which direction is cheap
+differs:
 
     nice, real_nvp, spline_flow                 log_prob and sample in one pass
     maf, spline_maf, transformer_flow           log_prob in one pass, sample in D steps
@@ -20,7 +21,18 @@ from flowlib.core import Base, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.support.checks import check_choice, check_count
-from flowlib.transforms import ActNorm, Autoregressive, Coupling, Partition, Planar, Radial, Sylvester, stacked
+from flowlib.transforms import (
+    Autoregressive,
+    Coupling,
+    ElementwiseAffine,
+    InContextUnits,
+    Partition,
+    Planar,
+    Radial,
+    Sylvester,
+    Units,
+    stacked,
+)
 
 HIDDEN = (64, 64)
 
@@ -83,8 +95,8 @@ def nice(
 ) -> Flow:
     """Additive couplings, and one stretch a dimension for the volume.
 
-    The paper stretches at the noise end. Here the stretch (ActNorm) stands at the data end: additive couplings between
-    two stretches are additive couplings again, so the family is the same, and the networks see data of unit size.
+    The paper stretches at the noise end. Here the stretch stands at the data end: additive couplings between two
+    stretches are additive couplings again, so the family is the same, and the networks see data of unit size.
 
     Args:
         dim: D, at least 2.
@@ -232,12 +244,15 @@ def iaf(
 def pushes(layers: list[Transform], fast: str, base: Base | None) -> Flow:
     """Layers that are cheap from noise to data, or all of them turned round, for cheap densities."""
     check_choice("flow", "fast", fast, ("sampling", "density"))
-    transform = stacked(layers) if fast == "sampling" else Inverse(stacked(layers))
-    return Flow(transform, base or StandardNormal(transform.event_shape[0]))
+    if fast == "density":
+        layers = [Inverse(stacked(layers)), Units(layers[0].event_shape[0])]
+    return Flow(stacked(layers), base or StandardNormal(layers[0].event_shape[0]))
 
 
 def couplings(law: Law, dim: int, layers: int, hidden: Sequence[int], context_dim: int) -> list[Transform]:
     """K couplings: what stays in one moves in the next, and beyond D = 2 the vector is cut in another way every two."""
+    if dim == 1:
+        raise ValueError("flow: a coupling needs dim = 2 or more, one number looks at another. For one: spline_maf(1).")
     parts = []
     for k in range(check_count("flow", "layers", layers)):
         kind = "alternate" if dim > 2 and k // 2 % 2 else "halves"
@@ -256,8 +271,8 @@ def autoregressions(
 
 
 def with_units(layers: Iterable[Transform], base: Base | None) -> Flow:
-    """The layers, and an ActNorm behind them that learns the units of the data."""
+    """The layers, a stretch that is trained, and the units of the data and of the context, which are not."""
     layers = list(layers)
     dim = layers[0].event_shape[0]
-    transform = stacked([*layers, ActNorm(dim)])
-    return Flow(transform, base or StandardNormal(dim))
+    transform = stacked([*layers, ElementwiseAffine(dim), Units(dim)])
+    return Flow(InContextUnits(transform) if transform.context_dim else transform, base or StandardNormal(dim))

@@ -121,4 +121,4 @@ def as_one_batch(x: Tensor, context: Tensor | None, context_dim: int) -> tuple[T
     images = x.reshape(-1, *x.shape[-3:])
     if check_context(context, context_dim) is None:
         return images, None
-    return images, context.expand(*x.shape[:-3], context_dim).reshape(-1, context_dim)
+    return images, context.to(x.dtype).expand(*x.shape[:-3], context_dim).reshape(-1, context_dim)

@@ -44,15 +44,17 @@ class MADE(nn.Module):
         self.dim, self.n_params = check_count("MADE", "dim", dim), check_count("MADE", "n_params", n_params)
         self.context_dim = check_count("MADE", "context_dim", context_dim, 0)
         self.order = range(dim)[::-1] if reverse else range(dim)
-        rank = torch.tensor(self.order)  # its own inverse
+        rank = torch.tensor(self.order, device="cpu")  # its own inverse
         lowest = 0 if context_dim or dim == 1 else 1
-        degrees = [torch.cat([torch.zeros(context_dim), rank + 1])]
-        degrees += [lowest + torch.arange(size) * (dim - lowest) // size for size in check_hidden("MADE", hidden)]
+        degrees = [torch.cat([torch.zeros(context_dim, device="cpu"), rank + 1])]
+        for size in check_hidden("MADE", hidden):
+            degrees.append(lowest + torch.arange(size, device="cpu") * (dim - lowest) // size)
         degrees += [rank.repeat_interleave(n_params)]  # of the parameters of x_i: i − 1
         self.layers = nn.ModuleList()
         for k, (before, after) in enumerate(pairwise(degrees)):
             self.layers.append(nn.Linear(len(before), len(after)))
-            self.register_buffer(f"mask_{k}", (after[:, None] >= before[None, :]).float(), persistent=False)
+            mask = (after[:, None] >= before[None, :]).to(self.layers[k].weight)
+            self.register_buffer(f"mask_{k}", mask, persistent=False)
         start_at_zero(self.layers[-1])
         # how many units of each layer have a degree below 0, 1, ..., dim
         self.below = [[int((layer < degree).sum()) for degree in range(dim + 1)] for layer in degrees[1:]]

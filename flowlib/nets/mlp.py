@@ -43,10 +43,10 @@ def ask(net: nn.Module, *inputs: Tensor | None, mixed: bool) -> Tensor:
 
 
 def with_context(x: Tensor, context: Tensor | None, context_dim: int, first: bool = False) -> Tensor:
-    """x (..., d) joined by the context (..., C); one context (C,) serves every row."""
+    """x (..., d) joined by the context (..., C), numbers of any kind; one context (C,) serves every row."""
     if check_context(context, context_dim) is None:
         return x
-    context = context.expand(*x.shape[:-1], context_dim)
+    context = context.to(x.dtype).expand(*x.shape[:-1], context_dim)
     return torch.cat([context, x] if first else [x, context], -1)
 
 

@@ -6,6 +6,7 @@ middle of a notebook.
 
 import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -15,10 +16,10 @@ VectorLike = Number | Sequence | Tensor
 
 
 def check_count(owner: str, name: str, value: int, at_least: int = 1) -> int:
-    """`value` if it is a whole number of at least `at_least`; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+    """`value` as an int if it is a whole number (numpy's too) of at least `at_least`; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < at_least:
         raise ValueError(f"{owner}: {name} must be a whole number, {at_least} or more; got {value!r}.")
-    return value
+    return int(value)
 
 
 def check_size(owner: str, size: int | Sequence[int]) -> torch.Size:
@@ -53,10 +54,12 @@ def check_choice(owner: str, name: str, value: str, allowed: Sequence[str]) -> s
     return value
 
 
-def check_above_zero(owner: str, name: str, value: Number) -> float:
-    """`value` as a float if it is a finite number above zero; ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{owner}: {name} must be a finite number greater than 0; got {value!r}.")
+def check_above_zero(owner: str, name: str, value: Number, or_zero: bool = False) -> float:
+    """`value` as a float if it is a finite number above zero, or zero where that is allowed; ValueError otherwise."""
+    number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value < 0 or (value == 0 and not or_zero):
+        expected = "a finite number, 0 or more" if or_zero else "a finite number greater than 0"
+        raise ValueError(f"{owner}: {name} must be {expected}; got {value!r}.")
     return float(value)
 
 
@@ -71,7 +74,7 @@ def check_numbers(owner: str, name: str, value: VectorLike, dims: int) -> Tensor
         raise ValueError(f"{owner}: {name} must be {expected}; got dtype {tensor.dtype}.")
     if tensor.dim() != dims:
         raise ValueError(f"{owner}: {name} must be {expected}; got shape {tuple(tensor.shape)}.")
-    if not tensor.isfinite().all():
+    if not tensor.is_meta and not tensor.isfinite().all():
         raise ValueError(f"{owner}: {name} must be {expected}; got {tensor.tolist()}.")
     return tensor.to(torch.get_default_dtype())
 
@@ -89,7 +92,7 @@ def check_shape(owner: str, name: str, value: VectorLike, shape: Sequence[int]) 
 def check_positive(owner: str, name: str, value: VectorLike, shape: Sequence[int]) -> Tensor:
     """As `check_shape`, and every number must be greater than zero."""
     tensor = check_shape(owner, name, value, shape)
-    if not (tensor > 0).all():
+    if not tensor.is_meta and not (tensor > 0).all():
         raise ValueError(f"{owner}: {name} must be greater than 0; got {tensor.tolist()}.")
     return tensor
 
@@ -108,12 +111,29 @@ def check_event(owner: str, value: Tensor, event_shape: Sequence[int]) -> None:
     raise problem(f"{owner} expects a float tensor of shape ({shape}); got {came}")
 
 
-def check_context(context: Tensor | None, context_dim: int) -> Tensor | None:
-    """`context` if it has the size that a layer was built for; ValueError otherwise."""
+def check_context(context: Tensor | None, context_dim: int, batch: Sequence[int] | None = None) -> Tensor | None:
+    """`context` if it has the size that a layer was built for, and one row for all points of a batch of this shape or
+    one for each; ValueError otherwise."""
     if context_dim == 0:
         if context is not None:
             raise ValueError(f"this layer takes no context; got one of shape {tuple(context.shape)}.")
-    elif context is None or context.shape[-1:] != (context_dim,):
+        return None
+    if context is None or context.shape[-1:] != (context_dim,):
         got = "none" if context is None else f"shape {tuple(context.shape)}"
-        raise ValueError(f"this layer needs a context of shape (..., {context_dim}); got {got}.")
+        hint = " Give it another dimension: context[:, None]." if context_dim == 1 and context is not None else ""
+        raise ValueError(f"this layer needs a context of shape (..., {context_dim}); got {got}.{hint}")
+    rows = context.shape[:-1]
+    if batch is not None and not fits(rows, batch):
+        sizes = ", ".join(map(str, [*batch, context_dim]))
+        each = f" For {batch[0]} points of each context: sample(({batch[0]}, {rows[0]}), context)." if rows else ""
+        raise ValueError(
+            f"points {tuple(batch)} need a context of shape ({sizes}), one for each, or ({context_dim},), one for all; "
+            f"got shape {tuple(context.shape)}.{each if len(batch) == 1 else ''}"
+        )
     return context
+
+
+def fits(rows: Sequence[int], batch: Sequence[int]) -> bool:
+    """Whether something of shape `rows` can be repeated to `batch` (broadcasting)."""
+    pairs = zip(reversed(rows), reversed(batch), strict=False)
+    return len(rows) <= len(batch) and all(row in (1, size) for row, size in pairs)

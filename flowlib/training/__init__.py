@@ -1,6 +1,7 @@
 """Training: `fit` to samples, `fit_energy` to an energy, and the image trainer behind `flowlib train`."""
 
-from flowlib.training.fit import fit, fit_energy
+from flowlib.training.fit import fit
+from flowlib.training.fit_energy import fit_energy
 from flowlib.training.history import History
 
 __all__ = ["History", "fit", "fit_energy"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlib.core import Flow
-from flowlib.training.inputs import check_context, check_data
+from flowlib.training.inputs import check_context, check_data, check_fraction, check_weights
 
 CHUNK = 16_384  # rows in one evaluation: more do not fit the cache and cost more a row
 HELD_OUT = 10_000  # fresh held-out points from a sampler
@@ -16,7 +16,7 @@ HELD_OUT_SEED = 2**31 - 1  # the same held-out points in every fit, so that fits
 FRESH = 50  # batches drawn from a sampler at once
 UNITS = 2**18  # numbers that a flow learns its units from, at most: 4096 vectors of 64, 334 images of 28 × 28
 
-Rows = tuple[Tensor, ...]  # points (n, D), and where there is a context, (n, C), this too
+Rows = tuple[Tensor, ...]  # points (n, D); where there is a context, (n, C), this too; weights (n,) of mean 1
 
 
 class Sampler(Protocol):
@@ -33,12 +33,14 @@ class Points:
     """All the points of a fit, checked, in the dtype and on the device of the flow.
 
     Args:
-        first: training points that the flow learns its units from.
+        all: the points as they came, row by row.
+        first: training points that the flow learns its units from, and their contexts.
         batches: training points for ever.
         held_out: points that are never trained on.
         floor: the least loss that can be expected at these, in nats, where it is known.
     """
 
+    all: Rows
     first: Rows
     batches: Iterator[Rows]
     held_out: Rows
@@ -46,17 +48,32 @@ class Points:
 
 
 def of_tensor(
-    flow: Flow, data: Tensor, context: Tensor | None, held_out: float, batch: int, generator: torch.Generator
+    flow: Flow,
+    data: Tensor,
+    context: Tensor | None,
+    weights: Tensor | None,
+    held_out: float | Tensor | tuple[Tensor, ...],
+    batch: int,
+    generator: torch.Generator,
 ) -> Points:
-    """The rows of a tensor, of which a fraction is held out."""
-    x = check_data(data, flow)
-    context = check_context(context, flow, len(x))
-    rows = (x,) if context is None else (x, context)
-    size = max(1, round(held_out * len(x)))
-    order = torch.randperm(len(x), generator=generator).to(x.device)
-    test, train = (tuple(part[which] for part in rows) for which in (order[:size], order[size:]))
-    first = tuple(part[: units(flow)] for part in train)
-    return Points(first, shuffled(train, batch, generator), test, None)
+    """The rows of a tensor, of which a fraction is held out, unless the held-out points come with them."""
+    rows = (*points_and_context(flow, data, context), check_weights(weights, data))
+    if isinstance(held_out, Tensor | tuple):
+        own, *contexts = held_out if isinstance(held_out, tuple) else (held_out,)
+        test = points_and_context(flow, own, contexts[0] if contexts else None, "held_out")
+        test, train = (*test, check_weights(None, own)), rows
+    else:
+        size = max(1, round(check_fraction("fit", "held_out", held_out) * len(data)))
+        order = torch.randperm(len(data), generator=generator).to(rows[0].device)
+        test, train = (tuple(part[which] for part in rows) for which in (order[:size], order[size:]))
+    first = tuple(part[: units(flow)] for part in train[:-1])
+    return Points(rows, first, shuffled(train, batch, generator), test, None)
+
+
+def points_and_context(flow: Flow, data: Tensor, context: Tensor | None, name: str = "data") -> Rows:
+    """Checked, on the device of the flow; a context has a row for each point."""
+    x = check_data(data, flow, name)
+    return (x,) if not flow.context_dim else (x, check_context(context, flow, len(x), name))
 
 
 def of_sampler(flow: Flow, data: Sampler, batch: int, generator: torch.Generator) -> Points:
@@ -65,8 +82,8 @@ def of_sampler(flow: Flow, data: Sampler, batch: int, generator: torch.Generator
     floor = getattr(data, "entropy", None)
     if hasattr(data, "log_prob"):
         with torch.no_grad():
-            floor = mean_in_chunks(lambda x: -data.log_prob(x), held_out)
-    return Points(first, fresh_batches(flow, data, batch, generator), held_out, floor)
+            floor = mean_in_chunks(lambda x, weight: -data.log_prob(x), held_out)
+    return Points(held_out, first[:-1], fresh_batches(flow, data, batch, generator), held_out, floor)
 
 
 def units(flow: Flow) -> int:
@@ -75,7 +92,8 @@ def units(flow: Flow) -> int:
 
 
 def fresh(flow: Flow, data: Sampler, n: int, seed: int) -> Rows:
-    return (check_data(data.sample(n, seed=seed), flow),)
+    x = check_data(data.sample(n, seed=seed), flow)
+    return x, check_weights(None, x)
 
 
 def shuffled(rows: Rows, batch: int, generator: torch.Generator) -> Iterator[Rows]:

@@ -20,6 +20,7 @@ class History:
         snapshots: step -> state_dict of the flow, for scrubbing: `flow.load_state_dict(history.snapshots[step])`.
         best_step: the step whose weights the flow holds now.
         stopped: why the fit ended early, or "".
+        verdict: what is the matter with the data or with the result, or "" (`training.verdict`).
         seconds: how long it took; never printed, because it differs from machine to machine.
     """
 
@@ -29,6 +30,7 @@ class History:
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     best_step: int = 0
     stopped: str = ""
+    verdict: str = ""
     seconds: float = 0.0
 
     @property
@@ -45,7 +47,9 @@ class History:
         """Coarse on purpose: the last digits of a fit differ from machine to machine."""
         steps = len(self.losses)
         end = self.stopped or f"{steps} step{'s' * (steps != 1)}"
+        verdict = f"\nVerdict: {self.verdict}" if self.verdict else ""
         if self.gap is None:
-            return f"History: {end}, held-out loss {self.best:.1f} nats"
+            return f"History: {end}, held-out loss {self.best:.1f} nats{verdict}"
         bound = next((bound for bound in BOUNDS if self.gap < bound), None)
-        return f"History: {end}, {f'less than {bound}' if bound else f'more than {BOUNDS[-1]}'} nats above the floor"
+        where = f"less than {bound}" if bound else f"more than {BOUNDS[-1]}"
+        return f"History: {end}, {where} nats above the floor{verdict}"

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from flowlib.core import Flow
@@ -25,10 +26,10 @@ def check_flow(owner: str, flow: Flow, context_given: bool) -> None:
         raise ValueError(f"{owner}: got a context, but the flow takes none. Build it with context_dim=...")
 
 
-def check_data(data: Tensor, flow: Flow) -> Tensor:
-    """The data in the dtype and on the device of the flow; an error that names what is wrong with it."""
+def check_data(data: Tensor, flow: Flow, name: str = "data") -> Tensor:
+    """The data on the device and, unless it takes any, in the dtype of the flow; an error that names what is wrong."""
     shape = tuple(flow.data_shape)
-    expected = f"fit: data must have shape (n, {', '.join(map(str, shape))}), the points of the flow"
+    expected = f"fit: {name} must have shape (n, {', '.join(map(str, shape))}), the points of the flow"
     if not isinstance(data, Tensor):
         kind = type(data).__name__
         raise TypeError(f"{expected}, or be a sampler; got {kind}. Convert with torch.as_tensor first.")
@@ -37,42 +38,68 @@ def check_data(data: Tensor, flow: Flow) -> Tensor:
     if not data.is_floating_point():
         raise TypeError(f"{expected}, and be float; got dtype {data.dtype}. Convert with .float() first.")
     if len(data) < LEAST_ROWS:
-        raise ValueError(f"fit: data has too few rows: {len(data)}; at least {LEAST_ROWS} are needed, some held out.")
+        raise ValueError(f"fit: {name} has too few rows: {len(data)}; at least {LEAST_ROWS} are needed.")
     data = data.detach()
     good = data.flatten(1).isfinite().all(-1)
     if not good.all():
         bad = (~good).nonzero().flatten()
         raise ValueError(
-            f"fit: {len(bad)} of {len(data)} rows of data hold nan or inf, the first is row {int(bad[0])}. "
-            "Leave them out: data[data.flatten(1).isfinite().all(-1)]."
+            f"fit: {len(bad)} of {len(data)} rows of {name} hold nan or inf, the first is row "
+            f"{int(bad[0])}. Leave them out: {name}[{name}.flatten(1).isfinite().all(-1)]."
         )
     constant = (data == data[:1]).all(0).nonzero().tolist()
     if constant:
         where = f"column {constant[0][0]}" if len(shape) == 1 else f"the number at {tuple(constant[0])}"
         raise ValueError(
-            f"fit: {where} of data has the same value in every row: its density is infinite. Leave it out."
+            f"fit: {where} of {name} has the same value in every row: its density is infinite. Leave it out."
         )
     like = next(flow.parameters())
-    return data.to(device=like.device, dtype=like.dtype)
+    return data.to(like.device if flow.transform.takes_any_float else like)
 
 
-def check_context(context: Tensor | None, flow: Flow, rows: int) -> Tensor | None:
-    """The context in the dtype and on the device of the flow, one row for each row of data."""
-    if context is None:
-        return None
+def check_context(context: Tensor | None, flow: Flow, rows: int, name: str = "data") -> Tensor:
+    """The context on the device of the flow, one row for each row of data."""
     needed = flow.context_dim
-    expected = f"fit: context must be a tensor of shape ({rows}, {needed}), one row for each row of data"
+    expected = f"fit: context must be a tensor of shape ({rows}, {needed}), one row for each row of {name}"
     if not isinstance(context, Tensor):
         raise TypeError(f"{expected}; got {type(context).__name__}. Convert with torch.as_tensor first.")
-    if rows == 0:
-        raise ValueError("fit: a context goes with a tensor of data; a sampler has none.")
     if context.shape != (rows, needed):
-        hint = " Turn class labels into torch.nn.functional.one_hot(labels)." if context.dim() == 1 else ""
+        hint = ""
+        if context.dim() == 1:
+            hint = " Turn class labels into torch.nn.functional.one_hot(labels)."
+            hint = " Give it a second dimension: context[:, None]." if needed == 1 else hint
         raise ValueError(f"{expected}; got shape {tuple(context.shape)}.{hint}")
     if not context.isfinite().all():
         raise ValueError("fit: context holds nan or inf.")
-    like = next(flow.parameters())
-    return context.detach().to(device=like.device, dtype=like.dtype)
+    return context.detach().to(next(flow.parameters()).device)
+
+
+def check_weights(weights: Tensor | None, data: Tensor) -> Tensor:
+    """How much each row counts, on the device of the data, divided by their mean; ones where there are none."""
+    if weights is None:
+        return torch.ones(len(data), device=data.device)
+    expected = f"fit: weights must be a tensor of shape ({len(data)},), one for each row of data"
+    if not isinstance(weights, Tensor):
+        raise TypeError(f"{expected}; got {type(weights).__name__}. Convert with torch.as_tensor first.")
+    if weights.shape != (len(data),):
+        raise ValueError(f"{expected}; got shape {tuple(weights.shape)}.")
+    weights = weights.detach().double()
+    if not (weights.isfinite() & (weights >= 0)).all() or weights.sum() == 0:
+        raise ValueError(f"{expected}, finite, none below zero and not all zero; got {numbers(weights)}.")
+    return (weights / weights.mean()).float().to(data.device)
+
+
+def check_no_rows(**given: Tensor | None) -> None:
+    """Raise if something came that has a row for each row of a tensor."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"fit: {name} goes with a tensor of data; a sampler has no rows for it.")
+
+
+def numbers(values: Tensor, most: int = 6) -> str:
+    """The first few numbers of a tensor, for a message."""
+    few = values.flatten()[:most].tolist()
+    return f"[{', '.join(f'{value:.4g}' for value in few)}{', …' if values.numel() > most else ''}]"
 
 
 def check_energy(energy: Callable[[Tensor], Tensor], flow: Flow) -> None:
@@ -96,10 +123,14 @@ def check_energy(energy: Callable[[Tensor], Tensor], flow: Flow) -> None:
         )
 
 
-def check_numbers(owner: str, steps: int, batch: int, lr: float, clip: float, snapshots: int) -> tuple[float, float]:
+def check_numbers(
+    owner: str, steps: int, batch: int, lr: float, clip: float, snapshots: int, patience: int | None = None
+) -> tuple[float, float]:
     """The numbers that both kinds of fit take; lr and clip as floats."""
     for name, value, least in (("steps", steps, 1), ("batch", batch, 1), ("snapshots", snapshots, 0)):
         check_count(owner, name, value, least)
+    if patience is not None:
+        check_count(owner, "patience", patience)
     return check_above_zero(owner, "lr", lr), check_above_zero(owner, "clip", clip)
 
 

@@ -6,7 +6,6 @@ losses are read, and `NotFinite` then carries its step; what to say about it, th
 
 import math
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from flowlib.support.session import shell, watched
 
 REPORT = 20  # steps between two reports of the progress bar
 
@@ -76,6 +77,8 @@ class Descent:
         self, parameters: Mapping[str, Tensor], clip: float, total: Callable[[Tensor], Tensor] = lambda losses: losses
     ):
         self.parameters, self.clip, self.total = list(parameters.values()), clip, total
+        with undisturbed():
+            import torch._dynamo
         fused = self.parameters[0].device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.Adam(self.parameters, fused=fused)
         self.step = 0
@@ -140,6 +143,26 @@ def learn_units(model: nn.Module, x: Tensor, context: Tensor | None = None) -> N
         model.log_prob(x, context)
 
 
+def stopped_again() -> bool:
+    """Whether somebody has pressed stop before in the same cell of a notebook, or in the same program: then it is meant
+    for all that stands there, not for one fit of several."""
+    cell = getattr(shell(), "execution_count", None)
+    again, STOPPED[:] = [cell] == STOPPED, [cell]
+    return again
+
+
+STOPPED: list[int | None] = []  # the cell in which stop was pressed last
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A stop waits until this is done: what is half imported can never be imported again."""
+    with polite_stop() as asked:
+        yield
+    if asked():
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def polite_stop() -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C or SIGTERM has come: they let the step end, because a checkpoint of half a step would be none."""
@@ -171,13 +194,13 @@ class Bar:
             self.bar.set_description_str(words(), refresh=False)
             self.bar.update(step - self.bar.n)
 
+    def stay(self, words: str, step: int | None = None) -> None:
+        """The bar stands still at this step and says why, also when it is closed."""
+        if self.bar is not None:
+            self.bar.leave = True
+            self.bar.set_description_str(words, refresh=False)
+            self.bar.update(0 if step is None else step - self.bar.n)
+
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-def watched() -> bool:
-    """True on a terminal and on a live page, which, unlike nbclient and nbval, could answer an `input()`."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    kernel = getattr(shell, "kernel", None)
-    return sys.stderr.isatty() if kernel is None else bool(getattr(kernel, "_allow_stdin", False))

@@ -12,6 +12,7 @@ from flowlib.transforms.radial import Radial
 from flowlib.transforms.rearrange import Flatten, Patches, Squeeze, Unflatten
 from flowlib.transforms.stacks import stacked
 from flowlib.transforms.sylvester import Sylvester
+from flowlib.transforms.units import InContextUnits, Units
 
 __all__ = [
     "ActNorm",
@@ -23,6 +24,7 @@ __all__ = [
     "ElementwiseAffine",
     "Flatten",
     "GlowStep",
+    "InContextUnits",
     "LeakyReLU",
     "Linear",
     "Logit",
@@ -37,6 +39,7 @@ __all__ = [
     "Squeeze",
     "Sylvester",
     "Unflatten",
+    "Units",
     "admissible",
     "stacked",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from flowlib.core import ONE_PASS, Transform, steps
 from flowlib.laws import Law
 from flowlib.nets.mlp import ask, describe
+from flowlib.support.precision import full_precision
 
 
 class Autoregressive(Transform):
@@ -48,6 +49,7 @@ class Autoregressive(Transform):
     def describe(self) -> str:
         return f"Autoregressive: {self.law.describe()}, {describe(self.conditioner)}"
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         if context is not None:
@@ -62,6 +64,7 @@ class Autoregressive(Transform):
         x = torch.stack([columns[i] for i in range(len(columns))], -1)  # (N, D)
         return x.reshape(z.shape), torch.stack(log_slopes).sum(0).reshape(z.shape[:-1])
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         z, log_slopes = self.law.inverse(x, ask(self.conditioner, x, context, mixed=self.mixed_precision))

@@ -10,6 +10,7 @@ from flowlib.core import Transform
 from flowlib.laws import Law
 from flowlib.nets.mlp import ask, describe, with_context
 from flowlib.support.checks import check_context, check_count
+from flowlib.support.precision import full_precision
 from flowlib.transforms.partition import TwoParts
 
 
@@ -59,12 +60,14 @@ class Coupling(Transform):
             params = ask(self.conditioner, kept, context, mixed=self.mixed_precision)
         return self.partition.params(params, self.law.n_params)
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         kept, moved = self.partition.split(z)
         moved, log_slopes = self.law(moved, self.params(kept, context))
         return self.partition.join(kept, moved), log_slopes.sum(self.axes)
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         kept, moved = self.partition.split(x)

@@ -184,9 +184,8 @@ class ActNorm(Transform):
 
     def waits(self) -> bool:
         """Whether training begins now: a batch of data in training mode, with gradients, and nothing learned yet."""
-        if self.initialized or not (self.training and torch.is_grad_enabled()):
-            return False
-        return not (self.shift.any() or self.log_scale.any())
+        begins = self.training and torch.is_grad_enabled() and not (self.initialized or self.shift.is_meta)
+        return begins and not (self.shift.any() or self.log_scale.any())
 
     @torch.no_grad()
     def learn_units(self, data: Tensor) -> None:
@@ -198,7 +197,7 @@ class ActNorm(Transform):
         if len(rows) == 0:
             return
         mean, deviation = rows.mean(0), rows.std(0, correction=0)
-        deviation = torch.where(deviation > 1e-6, deviation, 1.0)
+        deviation = torch.where(rows.amin(0) == rows.amax(0), 1.0, deviation)
         self.shift.copy_(mean.view_as(self.shift))
         self.log_scale.copy_(deviation.log().view_as(self.log_scale))
         self.initialized = True

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import linear, normalize
 
 from flowlib.core import Transform
 from flowlib.support.checks import VectorLike, check_choice, check_count, check_image, check_numbers, check_shape
+from flowlib.support.precision import full_precision
 
 
 class Linear(Transform):
@@ -54,10 +55,12 @@ class Linear(Transform):
         """W, (D, D)."""
         return self.factors.matrix()
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         return self.factors.times(z) + self.bias, self.factors.log_det().expand(z.shape[:-1])
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         return self.factors.solve(x - self.bias), (-self.factors.log_det()).expand(x.shape[:-1])
@@ -71,7 +74,7 @@ def start_matrix(owner: str, matrix: VectorLike | None, dim: int) -> Tensor:
     if matrix is None:
         return torch.linalg.qr(torch.randn(dim, dim)).Q
     matrix = check_shape(owner, "matrix", check_numbers(owner, "matrix", matrix, dims=2), [dim, dim])
-    if torch.linalg.matrix_rank(matrix) < dim:
+    if torch.linalg.matrix_rank(normalize(normalize(matrix, dim=1), dim=0)) < dim:  # rows may have units of their own
         raise ValueError(f"{owner}: matrix must be invertible (det ≠ 0); got {matrix.tolist()}.")
     return matrix
 
@@ -233,12 +236,14 @@ class Conv1x1(Transform):
         """W, (C, C)."""
         return self.factors.matrix()
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         # not conv2d: on a GPU that one may keep 10 bits (TF32), and would not be undone by the solves
         x = linear(z.movedim(-3, -1), self.matrix).movedim(-1, -3)
         return x, (self.pixels * self.factors.log_det()).expand(z.shape[:-3])
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         z = self.factors.solve(x.movedim(-3, -1)).movedim(-1, -3)
@@ -278,10 +283,12 @@ class Rotation(Transform):
         lower = self.angles.new_zeros(dim, dim).index_put((self.below[0], self.below[1]), self.angles)
         return torch.linalg.matrix_exp(lower - lower.mT)
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         return z @ self.matrix.mT, z.new_zeros(z.shape[:-1])
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         return x @ self.matrix, x.new_zeros(x.shape[:-1])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from flowlib.core import Compose, Transform, dearest, one_context
+from flowlib.core import Compose, Transform, Wrapper, dearest, one_context
 from flowlib.support.checks import check_image
 from flowlib.transforms.partition import Channels
 from flowlib.transforms.rearrange import Squeeze
@@ -86,7 +86,7 @@ class MultiScale(Transform):
         return torch.cat(parts[::-1], -1), log_det
 
 
-class OnFirst(Transform):
+class OnFirst(Wrapper):
     """A layer that moves the first numbers of a vector; the others wait for their turn.
 
     Map: x = (f(z_1, ..., z_n), z_{n+1}, ..., z_D), the first n numbers in the shape that f takes.
@@ -103,20 +103,12 @@ class OnFirst(Transform):
     """
 
     def __init__(self, transform: Transform, dim: int, data_shape: Iterable[int] | None = None):
-        super().__init__([dim], data_shape)
-        self.transform, self.n = transform, transform.event_shape.numel()
-        self.context_dim, self.costs = transform.context_dim, transform.costs
+        super().__init__(transform, [dim], data_shape)
+        self.n = transform.event_shape.numel()
 
     @property
     def acts_on(self) -> torch.Size:
         return self.transform.event_shape
-
-    @property
-    def kind(self) -> str:
-        return self.transform.kind
-
-    def describe(self) -> str:
-        return self.transform.describe()
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)

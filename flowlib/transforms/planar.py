@@ -10,6 +10,7 @@ from torch.nn.functional import elu
 
 from flowlib.core import ONE_PASS, ROOTS, Transform
 from flowlib.support.checks import VectorLike, check_count, check_shape
+from flowlib.support.precision import full_precision
 from flowlib.support.roots import monotone_root
 
 SLOPE_FLOOR = 1e-3  # the least slope 1 + w·û h' that the constrained flow can reach
@@ -83,10 +84,12 @@ class Planar(Transform):
         """û (D,) and w·û ()."""
         return admissible_push(self.u, self.w) if self.constrain else (self.u, self.w @ self.u)
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         return push(z, *self._push(), self.w, self.b)
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         return pull(x, *self._push(), self.w, self.b, self.constrain)

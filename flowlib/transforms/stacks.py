@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from flowlib.core import ONE_PASS, ROOTS, Compose, Transform
+from flowlib.support.precision import full_precision
 from flowlib.transforms.coupling import Coupling
 from flowlib.transforms.elementwise import ActNorm
 from flowlib.transforms.glow import GlowStep
@@ -89,6 +90,7 @@ class PlanarStack(Transform):
         u, product = admissible_push(self.u, self.w)
         return product, list(zip(u.unbind(), product.unbind(), self.w.unbind(), self.b.unbind(), strict=True))
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         product, layers = self.parts()
@@ -105,6 +107,7 @@ class PlanarStack(Transform):
         slopes = 1.0 + product * (1.0 - torch.stack(ridges, -1).square())  # (N, K)
         return x.reshape(z.shape), slopes.log().sum(-1).reshape(z.shape[:-1])
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         log_det = x.new_zeros(x.shape[:-1])
@@ -126,9 +129,11 @@ class CouplingStack(Compose):
     Paper: Dinh et al. (2017), RealNVP, figure 4, arXiv 1605.08803.
     """
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.run(z, context, list(self.transforms), self.transforms[0].law)
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.run(x, context, list(reversed(self.transforms)), self.transforms[0].law.inverse)
 
@@ -161,6 +166,7 @@ class GlowLevel(Compose):
     Paper: Kingma and Dhariwal (2018), Glow, figure 2b, without the split, which is in `MultiScale`; arXiv 1807.03039.
     """
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_data(x)
         *steps, squeeze = self.transforms

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from flowlib.core import ONE_PASS, ROOTS, Transform
 from flowlib.support.checks import check_count
+from flowlib.support.precision import full_precision
 from flowlib.transforms.planar import admissible, ridge_root
 
 
@@ -59,26 +60,28 @@ class Sylvester(Transform):
         big_r_tilde = self.mix.tril(-1).mT + self.r_tilde.diag()
         return q, big_r, big_r_tilde, admissible(product)
 
+    @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
         q, big_r, big_r_tilde, product = self.matrices()
         h = torch.tanh(z @ q @ big_r_tilde.mT + self.b)  # (..., M)
         return z + h @ big_r.mT @ q.mT, log_slopes(product, h)
 
+    @full_precision
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         q, big_r, big_r_tilde, product = self.matrices()
-        rows = (x @ q).unbind(-1)  # M tensors (...)
+        rows = (x @ q).split(1, -1)  # M tensors (..., 1)
         s, h = [], []  # rows i + 1, ..., M of s = Qᵀ z and of tanh(R̃ s + b), first row first
         for i in reversed(range(self.ridges)):
             y, offset = rows[i], self.b[i]
             if h:
-                y = y - torch.stack(h, -1) @ big_r[i, i + 1 :]
-                offset = offset + torch.stack(s, -1) @ big_r_tilde[i, i + 1 :]
+                y = y - (torch.cat(h, -1) * big_r[i, i + 1 :]).sum(-1, keepdim=True)
+                offset = offset + (torch.cat(s, -1) * big_r_tilde[i, i + 1 :]).sum(-1, keepdim=True)
             t = ridge_root(big_r_tilde[i, i] * y + offset, product[i], constrained=True)
             h.insert(0, torch.tanh(t))
             s.insert(0, y - big_r[i, i] * h[0])
-        h = torch.stack(h, -1)  # (..., M)
+        h = torch.cat(h, -1)  # (..., M)
         return x - h @ big_r.mT @ q.mT, -log_slopes(product, h)
 
     def extra_repr(self) -> str:

@@ -25,6 +25,7 @@ from flowlib.transforms import (
     ElementwiseAffine,
     Flatten,
     GlowStep,
+    InContextUnits,
     LeakyReLU,
     Linear,
     Logit,
@@ -39,6 +40,7 @@ from flowlib.transforms import (
     Squeeze,
     Sylvester,
     Unflatten,
+    Units,
 )
 from flowlib.transforms.multiscale import OnFirst
 from flowlib.transforms.partition import TwoParts
@@ -177,6 +179,20 @@ def standardized(dim: int | tuple[int, ...]) -> ActNorm:
     return layer
 
 
+def units(dim: int) -> Units:
+    """Units that were learned from data far away and unlike in size."""
+    layer = Units(dim)
+    layer.inverse(10.0 ** torch.arange(dim) * torch.randn(50, dim) + 7.0)
+    return layer
+
+
+def in_context_units() -> InContextUnits:
+    """A coupling that has seen contexts."""
+    layer = InContextUnits(coupling(Affine(), 3, context_dim=2))
+    layer.inverse(torch.randn(50, 3), 3.0 * torch.randn(50, 2) + 1.0)
+    return layer
+
+
 FAMILIES = [
     Case("affine-1", lambda: ElementwiseAffine(1), 1),
     Case("affine-3", lambda: ElementwiseAffine(3, shift=[1.0, -2.0, 0.0], scale=[0.1, 1.0, 5.0]), 3),
@@ -247,6 +263,7 @@ FAMILIES = [
         for t, p in ((1, 3), (3, 2), (4, 1))
     ],
     Case("patch-transformer-reverse-2x3", lambda: patch_autoregressive(Affine(), 2, 3, reverse=True), 6),
+    *[Case(f"units-{d}", lambda d=d: units(d), d) for d in (1, 3)],
     Case("patches-2x4x6", lambda: Patches((2, 4, 6), 2), 48),
     Case("patches-1x3x3", lambda: Patches((1, 3, 3), 3), 9),
     Case("affine-image", lambda: ElementwiseAffine((3, 4, 4)), (3, 4, 4)),
@@ -313,6 +330,7 @@ FAMILIES = [
         Case(f"given-{name}", lambda make=make: Given(make(), CONTEXT), shape, move=0.05)
         for name, shape, make in (
             ("coupling-affine", 2, lambda: coupling(Affine(), 2, context_dim=2)),
+            ("context-units", 3, in_context_units),
             ("coupling-spline", 3, lambda: coupling(LAWS["spline"](), 3, "alternate", True, context_dim=2)),
             ("coupling-stack", 3, lambda: coupling_stack(Affine(), 3, 2, context_dim=2)),
             ("image-coupling", (3, 3, 2), lambda: image_coupling(Affine(), Channels((3, 3, 2)), context_dim=2)),

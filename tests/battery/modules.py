@@ -59,3 +59,15 @@ def moves_between_dtypes_and_devices(case: Case) -> None:
         value, log_det = call(torch.zeros(4, *came, dtype=torch.float64, device="meta"))
         assert value.device.type == log_det.device.type == "meta"
         assert (value.shape, log_det.shape) == ((4, *goes), (4,))
+
+
+@check
+def under_autocast(case: Case) -> None:
+    """Others may compute in 16 bits: the same numbers come out as without."""
+    transform, z = case.build(torch.float32).eval(), case.z(8, torch.float32)
+    for call, points in both_ways(transform, z):
+        with torch.no_grad():
+            expected = call(points)
+            with torch.autocast("cpu", torch.bfloat16):
+                got = call(points)
+        assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))

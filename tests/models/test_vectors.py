@@ -6,7 +6,7 @@ import torch
 from flowlib import Flow, Inverse, models
 from flowlib.bases import DiagonalNormal, Uniform
 from flowlib.models import summary
-from flowlib.transforms import ActNorm
+from flowlib.transforms import ActNorm, Units
 
 PUSHES = ["planar_flow", "radial_flow", "sylvester_flow"]
 NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf"]
@@ -69,7 +69,8 @@ def test_one_dimension(name: str) -> None:
 @pytest.mark.parametrize("name", PUSHES)
 def test_fast_chooses_the_direction(name: str) -> None:
     flow = build(name, fast="density")
-    assert all(isinstance(layer, Inverse) for layer in flow.transform.layers())
+    *layers, units = flow.transform.layers()
+    assert all(isinstance(layer, Inverse) for layer in layers) and isinstance(units, Units)
     assert flow.transform.costs == build(name).transform.costs[::-1]
     with pytest.raises(ValueError, match="fast must be one of 'sampling', 'density'; got 'both'"):
         build(name, fast="both")
@@ -91,7 +92,8 @@ def test_summary() -> None:
         "  1–4  2 × 2 layers:",
         "  ·    Coupling: Affine(bound=3), MLP 1 → 16 → 16 → 2, halves, keeps 1, moves 1             676",
         "  ·    Coupling: Affine(bound=3), MLP 1 → 16 → 16 → 2, halves, flipped, keeps 1, moves 1    676",
-        "  5    ActNorm(dim=2)                                                                         4",
+        "  5    ElementwiseAffine(dim=2)                                                               4",
+        "  6    Units(dim=2)                                                                           0",
         "  all                                                                                     1,356",
         "  sample: one pass",
         "  log_prob: one pass",

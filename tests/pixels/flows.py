@@ -35,7 +35,7 @@ def normal_flow(shape: tuple[int, ...], shift: float = 0.0, scale: float = 1.0) 
 
 def noise_flow(dim: int, scale: float = 1.0) -> Flow:
     """v, of which u = sigmoid(v) is the noise: at scale 1, as long as the couplings are the identity, u is uniform."""
-    couplings = real_nvp(dim=dim, layers=2, hidden=[8], context_dim=dim).transform.transforms[:-1]
+    couplings = real_nvp(dim=dim, layers=2, hidden=[8], context_dim=dim).transform.layers()[:2]
     return Flow(
         Compose([Logit(dim), ElementwiseAffine(dim, scale=scale), *couplings]), Uniform([0.0] * dim, [1.0] * dim)
     )

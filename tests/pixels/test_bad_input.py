@@ -32,7 +32,7 @@ BAD = [
     (ValueError, lambda: model().ledger(torch.zeros(0, 1, 2, 2, dtype=torch.uint8)), "ledger: a mean over no images; give at least one."),
     (ValueError, lambda: model().bound(images(), 0), "PixelFlow.bound: k must be a whole number, 1 or more; got 0"),
     (ValueError, lambda: model().sample(-1), "n must be a whole number, 0 or more; got -1"),
-    (ValueError, lambda: model().sample(2, temperature=0), "temperature must be a finite number greater than 0; got 0"),
+    (ValueError, lambda: model().sample(2, temperature=-1), "temperature must be a finite number, 0 or more; got -1"),
     (ValueError, lambda: model(1), "levels must be a whole number, 2 or more; got 1"),
     (ValueError, lambda: model(257), "UniformDequantize: levels must be at most 256, the values of a uint8; got 257."),
     (ValueError, lambda: UniformDequantize((1, 0, 2), 17), "UniformDequantize: each number of shape must be a whole number, 1 or more; got 0"),

@@ -57,8 +57,10 @@ def test_the_rows_of_a_ledger_sum_to_the_number_of_bits(kind, dtype) -> None:
     assert [row.name for row in ledger.rows] == [
         "base log p_Z",
         "Coupling × 4",
-        "ActNorm × 3",
+        "ElementwiseAffine × 2",
+        "Units × 2",
         "Linear × 2",
+        "ActNorm",
         "Permutation",
         "Doubled",
         "Autoregressive × 2",

@@ -60,7 +60,7 @@ CONSTRUCTORS = [
     (lambda: Uniform([0.0], "one"), "Uniform: high must be finite numbers with 1 dimension; got 'one'"),
     (lambda: NormalMixture([0.0, 1.0]), "NormalMixture: loc must be finite numbers with 2 dimensions; got shape (2,)"),
     (lambda: NormalMixture([[0.0], [1.0]], weights=[1.0, -1.0]), "NormalMixture: weights must be greater than 0"),
-    (lambda: StandardNormal(1).sample(3, temperature=0.0), "temperature must be a finite number greater than 0; got 0.0"),
+    (lambda: StandardNormal(1).sample(3, temperature=-0.5), "temperature must be a finite number, 0 or more; got -0.5"),
     (lambda: NormalMixture([[0.0]]).sample(3, temperature=0.5), "samples at temperature 1 only; got 0.5"),
     (lambda: Flow(Planar(2), StandardNormal(3)), "Flow: the transform works on events of shape (2,), the base on (3,)"),
     (lambda: Compose([Planar(2), Planar(3)]), "Compose: item 0 (Planar) gives points of shape (2,), item 1 (Planar) takes (3,). Give them one shape."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +17,7 @@ from flowlib.viz.engine.theme import INK, colour, style
 def losses(history: History, ax: Axes | None = None, *, title: str = "") -> Picture | None:
     """Each step's loss, pale, and smoothed; the held-out loss as dots, the best one ringed; the floor dashed.
 
-    A triangle at the upper edge stands for a held-out loss above it.
+    A triangle at the upper edge stands for a held-out loss above it. The verdict, if there is one, stands below.
     """
     if ax is not None:
         draw(history, ax, title)
@@ -49,7 +51,8 @@ def draw(history: History, ax: Axes, title: str) -> None:
     above = [step for step, value in held_out.items() if value > top]
     edge = {"transform": ax.get_xaxis_transform(), "clip_on": False}
     ax.plot(above, [1.0] * len(above), "^", color=amber, markersize=5, **edge)
-    ax.set_xlabel("step")
+    verdict = textwrap.fill(f"Verdict: {history.verdict}", 100) if history.verdict else ""
+    ax.set_xlabel(f"step\n{verdict}".strip())
     ax.set_ylabel("loss (nats)")
     ax.set_title(title, pad=24)
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, fontsize=9)  # above, where no curve can be

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowlib.core import Compose, Flow, Given, Inverse, Transform
+from flowlib.core import Compose, Flow, Inverse, Transform, Wrapper
 from flowlib.transforms.coupling import Coupling
 from flowlib.viz.engine.controls import Choice, Slider
 from flowlib.viz.engine.evaluate import evaluating
@@ -52,7 +52,7 @@ def scrub_layers(
     >>> from flowlib.models import real_nvp
     >>> explorer = scrub_layers(real_nvp(layers=2))
     >>> explorer.scene_at(k=1).panels[0].title
-    'after layer 1 of 3: Coupling, x₁ kept, x₂ moved'
+    'after layer 1 of 4: Coupling, x₁ kept, x₂ moved'
     """
     check_dim(flow, 2, "scrub_layers")
     flow = copy.deepcopy(flow).eval()
@@ -115,11 +115,11 @@ def scrub_layers(
 
 def name_of(layer: Transform) -> str:
     """A layer in a few words; of a coupling layer, which coordinate stays and which moves."""
-    if isinstance(layer, Given):
-        return name_of(layer.transform)
     if isinstance(layer, Inverse):
         name = name_of(layer.transform)
         return name if isinstance(layer.transform, Coupling) else f"inverse of {name}"
+    if isinstance(layer, Wrapper):
+        return name_of(layer.transform)
     if isinstance(layer, Coupling):
         kept, moved = (int(part) for part in layer.partition.split(torch.arange(2)))
         return f"Coupling, x{'₁₂'[kept]} kept, x{'₁₂'[moved]} moved"

@@ -4,6 +4,7 @@
 const MARGIN = {left: 36, right: 12, top: 26, bottom: 24};
 const KEY = 34;
 const GAP = 8;
+const GONE = ["The kernel was restarted", "This picture no longer follows its sliders.", "Run the cell again."];
 
 const STYLE = `
 .fl-view {
@@ -394,11 +395,16 @@ function render({model, el}) {
       make("b", "", span).textContent = text;
       span.style.marginRight = "20px";
     }
-    error.hidden = !head.error;
-    error.style.display = head.error ? "block" : "none";
+    say(head.error);
+  }
+
+  // Three lines in the picture's place, or nothing.
+  function say(message) {
+    error.hidden = !message;
+    error.style.display = message ? "block" : "none";
     error.replaceChildren();
-    if (!head.error) return;
-    for (const [i, tag] of ["b", "span", "i"].entries()) make(tag, "", error).textContent = head.error[i];
+    if (!message) return;
+    for (const [i, tag] of ["b", "span", "i"].entries()) make(tag, "", error).textContent = message[i];
   }
 
   // ---- handles
@@ -511,6 +517,7 @@ function render({model, el}) {
   canvas.onpointerleave = () => point([]);
 
   model.on("change:frame", update);
+  model.on("comm_live_update", () => say(GONE));  // the kernel that computed the picture was restarted or shut down
   model.on("change:readout", read);
   const resized = new ResizeObserver(paint);
   const themed = new MutationObserver(paint);

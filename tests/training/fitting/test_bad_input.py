@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowlib.training.fit import fit, fit_energy
+from flowlib.training import fit, fit_energy
 from tests.training.fitting.examples import Bowl, Moved, points, small
 
 
@@ -30,7 +30,7 @@ BAD = [
     (lambda: fit(small(3), points(), context=torch.ones(400, 3)), ValueError, "got shape (400, 3)"),
     (lambda: fit(small(3), points(), context=[1, 2]), TypeError, "fit: context must be a tensor"),
     (lambda: fit(small(1), points(), context=torch.full((500, 1), torch.nan)), ValueError, "context holds nan or inf"),
-    (lambda: fit(small(1), Moved(), context=torch.ones(5, 1)), ValueError, "a context goes with a tensor of data"),
+    (lambda: fit(small(1), Moved(), context=torch.ones(5, 1)), ValueError, "fit: context goes with a tensor of data; a sampler has no rows for it"),
     (lambda: fit(small().transform, points()), TypeError, "fit expects a Flow first, e.g. real_nvp(dim=2); got Compose"),
     (lambda: fit(small().requires_grad_(False), points()), ValueError, "the flow has no trainable parameters"),
     (lambda: fit(small(), points(), steps=0), ValueError, "fit: steps must be a whole number, 1 or more; got 0"),

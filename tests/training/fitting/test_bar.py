@@ -5,8 +5,8 @@ import time
 import pytest
 from torch import Tensor
 
+from flowlib.training import fit, fit_energy
 from flowlib.training import loop as descent
-from flowlib.training.fit import fit, fit_energy
 from tests.training.fitting.examples import Bowl, points, small
 
 

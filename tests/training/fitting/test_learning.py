@@ -11,7 +11,7 @@ from flowlib import Flow
 from flowlib.datasets import toy
 from flowlib.models import planar_flow, real_nvp, sylvester_flow, transformer_flow
 from flowlib.models.images import glow
-from flowlib.training.fit import fit, fit_energy
+from flowlib.training import fit, fit_energy
 from tests.training.fitting.examples import Bowl, Moved, points, small, weights
 
 

@@ -165,12 +165,12 @@ def test_halves_are_named_and_only_one_moves():
     for k in range(1, 5):
         kept, moved = (0, 1) if k % 2 else (1, 0)
         assert (
-            f"layer {k} of 5: Coupling, x{'₁₂'[kept]} kept, x{'₁₂'[moved]} moved"
+            f"layer {k} of 6: Coupling, x{'₁₂'[kept]} kept, x{'₁₂'[moved]} moved"
             in explorer.scene_at(k=k).panels[0].title
         )
         before, after = (explorer.scene_at(k=i).panels[0].layers[2].points for i in (k - 1, k))
         assert torch.equal(before[:, kept], after[:, kept]) and not torch.equal(before[:, moved], after[:, moved])
-    assert explorer.scene_at(k=1, direction="normalize").panels[0].title == "layer 5 of 5 undone: ActNorm"
+    assert explorer.scene_at(k=1, direction="normalize").panels[0].title == "layer 6 of 6 undone: Units"
 
 
 def test_data_go_back_to_the_base():
@@ -178,7 +178,7 @@ def test_data_go_back_to_the_base():
     explorer = scrub_layers(flow, x, resolution=20)
     explorer.set(k=0, direction="normalize")
     assert torch.equal(explorer.scene.panels[0].layers[2].points, x)
-    explorer.set(k=3)
+    explorer.set(k=4)
     assert torch.allclose(explorer.scene.panels[0].layers[2].points, flow.transform.inverse(x)[0], atol=1e-5)
     assert explorer.scene.panels[0].layers[0].role == "base"
 

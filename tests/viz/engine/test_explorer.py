@@ -1,5 +1,6 @@
 """Explorers without a browser: sliders, frames, handles, coarse and fine."""
 
+import math
 import time
 
 import numpy as np
@@ -18,7 +19,8 @@ def mass(explorer):
     return float(dict(explorer.scene.numbers)["mass of the density"])
 
 
-def test_a_slider_draws_a_new_frame_at_once():
+def test_a_slider_draws_a_new_frame_at_once(monkeypatch):
+    monkeypatch.setattr("flowlib.viz.engine.explorer.DEAR", math.inf)  # however slow the machine is, it is drawn fine
     explorer = planar()
     before = explorer.canvas.frame
     explorer.sliders["b"].value = 1.0
@@ -216,3 +218,14 @@ def test_the_bundle_has_text_view_and_picture():
     assert data["text/plain"] == repr(explorer)
     assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.box.model_id
     assert metadata["image/png"]["alt"] == "a push"
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_on_a_page_that_is_looked_at_the_live_picture_comes_first_and_alone(monkeypatch, live):
+    shown = []
+    monkeypatch.setattr("flowlib.viz.engine.explorer.watched", lambda: live)
+    monkeypatch.setattr("flowlib.viz.engine.explorer.display", lambda data, **_: shown.append(set(data)))
+    planar()._ipython_display_()
+    widget, text = "application/vnd.jupyter.widget-view+json", "text/plain"
+    together = [{widget, "image/png", text}]
+    assert shown == ([{widget, text}, {"image/png", text}, {"text/html", text}] if live else together)
