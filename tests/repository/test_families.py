@@ -43,7 +43,7 @@ def test_only_additive_couplings_have_no_gradient_at_their_start(recipe, moves, 
 def test_the_start_of_nice_is_a_saddle(mirrored):
     torch.manual_seed(0)
     flow = nice(hidden=[16]).double()
-    flow.log_prob(mirrored)  # ActNorm learns the units
+    flow.log_prob(mirrored)  # the units are learned
     weights = [weight for weight in flow.parameters() if weight.ndim > 1 and not weight.any()]
     first = gradients(flow, mirrored, weights, create_graph=True)
     second = [torch.autograd.grad(slope, weights, retain_graph=True) for slope in first]

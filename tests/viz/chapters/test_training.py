@@ -308,6 +308,14 @@ def test_a_history_is_drawn(fitted):
     assert losses(fitted[1], picture.figure.axes[0]) is None
 
 
+def test_a_long_verdict_stays_inside_the_picture():
+    history = History([2.0, 1.0], {0: 2.0}, verdict="the flow is as it began, and nothing that it learned held. " * 4)
+    figure = losses(history).figure
+    figure.draw_without_rendering()
+    words = figure.axes[0].xaxis.label.get_window_extent()
+    assert 0 < words.x0 < words.x1 < figure.bbox.width
+
+
 @pytest.mark.parametrize(("end", "shown"), [(3.0, True), (1e6, False)])
 def test_held_out_losses_are_shown_or_marked_at_the_edge(end, shown):
     held_out = {0: 50.0, 50: 1.5, 100: end}
