@@ -5,10 +5,12 @@ user's cache, and is downloaded if it is in neither: into the first of the two t
 to a temporary file and gets its name only when its hash is right, so one that breaks off leaves nothing behind.
 """
 
+import gzip
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DATA_VARIABLE = "FLOWLIB_DATA"
@@ -23,11 +25,15 @@ class Published:
         folder: where they lie below FLOWLIB_DATA, and below the cache.
         files: name -> (size in bytes, sha256, or another hash as "algorithm:hexadecimal").
         mirrors: addresses that are tried in turn; with the name of a file behind it, each is that file's.
+        unpacked: of files that end in .gz, name -> sha256 of what is in them; unpacked, or packed anew, it is as good.
+        others: further folders below FLOWLIB_DATA where other libraries put them.
     """
 
     folder: str
     files: dict[str, tuple[int, str]]
     mirrors: tuple[str, ...] = ()
+    unpacked: dict[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 def read(source: Published, name: str) -> bytes:
@@ -42,6 +48,8 @@ def read(source: Published, name: str) -> bytes:
     path = find(source, name) or _download(source, name)
     content = path.read_bytes()
     size, published = source.files[name]
+    if name in source.unpacked and len(content) != size and (packed := _packed(content, source.unpacked[name])):
+        return packed
     if len(content) != size:
         problem = f"it has {len(content):,} bytes, and {size:,} are published; a download may have broken off"
     elif (found := _hash(content, published)) != published:
@@ -55,9 +63,17 @@ def read(source: Published, name: str) -> bytes:
 
 
 def find(source: Published, name: str) -> Path | None:
-    """The path of the file of that name, below FLOWLIB_DATA or else in the cache; None if it is in neither."""
-    if (folder := data_folder()) and (path := folder / source.folder / name).is_file():
-        return path
+    """The path of the file of that name, below FLOWLIB_DATA or else in the cache; None if it is in neither.
+
+    FLOWLIB_DATA may also name the folder of the data set itself; what is published as name.gz may lie there unpacked.
+    """
+    if base := data_folder():
+        folders = [base / folder for folder in (source.folder, *source.others)]
+        folders += [base] if base.name == source.folder else []
+        for folder in folders:
+            for each in (name, name.removesuffix(".gz")) if name in source.unpacked else (name,):
+                if (path := folder / each).is_file():
+                    return path
     return path if (path := cache_folder() / source.folder / name).is_file() else None
 
 
@@ -77,6 +93,15 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("flowlib"))
+
+
+def _packed(content: bytes, published: str) -> bytes | None:
+    """A file that was unpacked, or packed anew, as one that is packed, if what is in it is what was published."""
+    try:
+        inside = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError, zlib.error):
+        return None
+    return gzip.compress(inside, 1) if hashlib.sha256(inside).hexdigest() == published else None
 
 
 def _hash(content: bytes, published: str) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from flowlib.core import Flow
 from flowlib.datasets import images
 from flowlib.datasets.images import ImageSet
+from flowlib.datasets.own import own_images
 from flowlib.models import format_1
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
@@ -36,6 +37,26 @@ MODELS: dict[str, Callable[..., Flow]] = {
     "transformer": transformer_image,
 }
 DEQUANTIZE = ("uniform", "variational")
+
+
+def data_set(name: str, size: int | None = None, batches: int = 5) -> ImageSet:
+    """The image set of this name, or the images at this path (`datasets.own`).
+
+    Args:
+        name: one of DATA, or a folder of pictures, or a .npy or .npz file.
+        size: pictures of a folder are cropped and scaled to size × size.
+        batches: of CIFAR-10's five training batches, the first so many.
+    """
+    if name in DATA:
+        if size is not None:
+            raise ValueError(f"data: --size is for pictures of your own; the images of {name} have their size.")
+        return images.cifar10(batches) if name == "cifar10" else DATA[name]()
+    if not Path(name).expanduser().exists():
+        raise ValueError(
+            f"data must be one of {', '.join(map(repr, DATA))}, or a folder of pictures, or a .npy or .npz file; got "
+            f"{name!r}."
+        )
+    return own_images(name, size)
 
 
 def names() -> list[str]:
@@ -60,6 +81,9 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow:
             "`flowlib train` has written, such as runs/digits-glow."
         )
     card, tensors = read(folder, "model")
+    bad = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if bad:
+        raise ValueError(f"{folder}: {bad[0]} holds nan or inf, so the model has no density. Train it again.")
     old = card["format"] == 1
     model = build(format_1.card_of(card) if old else card, str(folder))
     fill(model, format_1.tensors_of(tensors, model) if old else tensors, str(folder))

@@ -51,6 +51,8 @@ def with_context(x: Tensor, context: Tensor | None, context_dim: int, first: boo
 
 
 def check_hidden(owner: str, hidden: Sequence[int]) -> list[int]:
+    if not isinstance(hidden, Sequence) or isinstance(hidden, str):
+        raise ValueError(f"{owner}: hidden must be a list of sizes of hidden layers, e.g. [64, 64]; got {hidden!r}.")
     return [check_count(owner, "hidden", size) for size in hidden]
 
 

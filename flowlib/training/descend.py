@@ -10,7 +10,7 @@ from torch import Tensor
 from flowlib.core import Flow
 from flowlib.training import loop
 from flowlib.training.history import History
-from flowlib.training.loop import Bar, Best, Descent, NotFinite, copies, stopped_again, trained
+from flowlib.training.loop import REPORT, Bar, Best, Descent, NotFinite, copies, stopped_again, trained
 
 CHECKS = 40  # at most so many looks at the held-out points in one fit ...
 EVERY = 50  # ... and at least so many steps between two of them
@@ -90,7 +90,8 @@ def descend(
         record()
         if descent.step % every == 0 or done:
             look()
-        bar.show(descent.step, words)
+        if descent.step % REPORT == 0 or done:
+            bar.show(descent.step, words)
 
     try:
         look()

@@ -9,7 +9,7 @@ Every number depends on the model, the images, k and the seed alone, not on how 
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -26,7 +26,10 @@ ROWS = 1024  # images times draws in one pass
 
 @dataclass(frozen=True)
 class Score:
-    """Bits per dimension on some images: the mean, and the standard error of it as an estimate for all such images."""
+    """Bits per dimension on some images: the mean, and the standard error of it as an estimate for all such images.
+
+    `noise` is the standard error of the mean that comes of the draws alone, on these images; nan for a single draw.
+    """
 
     images: int
     draws: int
@@ -34,13 +37,24 @@ class Score:
     error: float
     bound: float
     bound_error: float
+    noise: float = math.nan
 
     def __str__(self) -> str:
         own = f"{self.bits_per_dim:.4f} ± {self.error:.4f} bits per dimension on {self.images:,} images"
         return own + (f", {self.bound:.4f} by the bound of {self.draws} draws" if self.draws > 1 else "")
 
     def as_card(self) -> dict[str, float]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value == value}
+
+    @classmethod
+    def from_card(cls, card: object, source: str) -> "Score":
+        """The score that a card holds; ValueError in words if it is none."""
+        known = {each.name: each for each in fields(cls)}
+        try:
+            score = cls(**{name: float(value) for name, value in card.items() if name in known})
+            return replace(score, images=int(score.images), draws=int(score.draws))
+        except (TypeError, ValueError, AttributeError):
+            raise ValueError(f'{source}: its card has no score that can be read under "test": {card!r}.') from None
 
 
 def classes_of(data: ImageSet) -> int:
@@ -61,7 +75,7 @@ def score(
     """The bits per dimension of a model in eval mode, on the first `images` of a split, all if not given."""
     count = len(split) if images is None else min(images, len(split))
     device, rows, dim = next(model.parameters()).device, max(1, ROWS // draws), model.data_shape.numel()
-    sums = torch.zeros(4, dtype=torch.float64, device=device)
+    sums = torch.zeros(5, dtype=torch.float64, device=device)
     for i, start in enumerate(range(0, count, rows)):
         if i % processes.count != processes.rank:
             continue
@@ -70,12 +84,15 @@ def score(
         with seeded(mixed(seed, EVALUATION, i), device):
             nats = model.log_probs(pixels, draws, context).double()  # (draws, n)
         each = bits(torch.stack([nats.mean(0), bound(nats)]), dim)  # (2, n)
-        sums += torch.cat([each.sum(-1), each.square().sum(-1)])
-    mean, tighter, square, tighter_square = (processes.total(sums) / count).tolist()
+        of_draws = (
+            bits(nats, dim).var(0).sum() / draws if draws > 1 else sums[4] * math.nan
+        )  # of the mean of each image
+        sums += torch.cat([each.sum(-1), each.square().sum(-1), of_draws[None]])
+    mean, tighter, square, tighter_square, of_draws = (processes.total(sums) / count).tolist()
     errors = [
         math.sqrt(max(0.0, b - a * a) / max(1, count - 1)) for a, b in ((mean, square), (tighter, tighter_square))
     ]
-    return Score(count, draws, mean, errors[0], tighter, errors[1])
+    return Score(count, draws, mean, errors[0], tighter, errors[1], math.sqrt(of_draws / count))
 
 
 def samples(

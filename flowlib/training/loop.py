@@ -165,11 +165,18 @@ def undisturbed() -> Iterator[None]:
 
 @contextmanager
 def polite_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM has come: they let the step end, because a checkpoint of half a step would be none."""
+    """Whether Ctrl-C or SIGTERM has come: they let the step end, because a checkpoint of half a step would be none. The
+    second time nobody waits."""
     asked = threading.Event()
     main = threading.current_thread() is threading.main_thread()  # no other can hear signals
     signs = (signal.SIGINT, signal.SIGTERM) if main else ()
-    before = {sign: signal.signal(sign, lambda *_: asked.set()) for sign in signs}
+
+    def hear(*_: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {sign: signal.signal(sign, hear) for sign in signs}
     try:
         yield asked.is_set
     finally:
@@ -180,19 +187,19 @@ def polite_stop() -> Iterator[Callable[[], bool]]:
 class Bar:
     """A tqdm bar if somebody is looking, else nothing: a stored notebook or a log file must not hold one."""
 
-    def __init__(self, steps: int, step: int = 0):
+    def __init__(self, total: int, at: int = 0, unit: str = "step"):
         self.bar = None
         if watched():
             from tqdm.auto import tqdm
 
-            shape = "{desc} {percentage:3.0f}% |{bar}| step {n} of {total}, {remaining} left"
-            self.bar = tqdm(total=steps, leave=False, bar_format=shape, initial=step)
+            shape = f"{{desc}} {{percentage:3.0f}}% |{{bar}}| {unit} {{n}} of {{total}}, {{remaining}} left"
+            self.bar = tqdm(total=total, leave=False, bar_format=shape, initial=at)
 
-    def show(self, step: int, words: Callable[[], str]) -> None:
-        """Now and then: so many steps are done. Only then are the words asked for, which may have to wait for a GPU."""
-        if self.bar is not None and (step % REPORT == 0 or step == self.bar.total):
+    def show(self, at: int, words: Callable[[], str]) -> None:
+        """So much is done. The words are only asked for if somebody looks; they may have to wait for a GPU."""
+        if self.bar is not None:
             self.bar.set_description_str(words(), refresh=False)
-            self.bar.update(step - self.bar.n)
+            self.bar.update(at - self.bar.n)
 
     def stay(self, words: str, step: int | None = None) -> None:
         """The bar stands still at this step and says why, also when it is closed."""

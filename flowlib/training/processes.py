@@ -75,8 +75,12 @@ def choose_device(name: str = "auto", local_rank: int = 0) -> torch.device:
     if name == "auto":
         name = "cuda" if gpus else "cpu"
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or e.g. 'cuda:1'; got {name!r}.")
+    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda', 'mps' or e.g. 'cuda:1'; got {name!r}.")
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise ValueError("There is no GPU of Apple's for --device mps on this machine. Use --device cpu.")
+        return torch.device("mps")
     if kind == "cpu":
         return torch.device("cpu")
     if not gpus:

@@ -3,17 +3,21 @@
     training.json, training-….safetensors    all that is needed to go on: a `State`
     model.json, model-….safetensors          the averaged model that was best on validation images, for `flowlib.load`
     losses.csv                               the training loss of every step, in bits per dimension
+    log.csv                                  what each look at the validation images found, with rate and speed
+    curve.png                                both, as a picture
     samples-000500.png                       samples at step 500
 
 Each file is written in one step, so that a run can be killed at any moment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from flowlib.models.checkpoint import FORMAT, Card, read, read_card, save, write
@@ -94,6 +98,42 @@ def resumed_settings(out: Path, chosen: dict[str, Any]) -> Settings:
     stored = read_card(out, "training").get("settings", {})
     known = {name: value for name, value in stored.items() if name in Settings.__dataclass_fields__}
     return Settings(**{**known, **chosen})
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Nobody else trains into this folder meanwhile; where somebody does, an error. The lock ends with its process,
+    also with one that was killed."""
+    made = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(
+            f"{out}: another run trains into this folder right now. Name another one with --out, or wait for its end."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+        (out / ".lock").unlink(missing_ok=True)
+        if made and not any(out.iterdir()):  # nothing came of it
+            out.rmdir()
+
+
+def read_log(out: Path) -> list[dict[str, float]]:
+    """The lines of log.csv, if there are any."""
+    path = out / "log.csv"
+    lines = path.read_text().splitlines() if path.exists() else [""]
+    names = lines[0].split(",")
+    return [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
+
+
+def save_log(out: Path, looks: list[dict[str, float]]) -> None:
+    """Write log.csv: a line for each look at the validation images."""
+    lines = [",".join(looks[0]), *(",".join(f"{value:.15g}" for value in look.values()) for look in looks)]
+    write(out / "log.csv", ("\n".join(lines) + "\n").encode())
 
 
 def save_model(out: Path, tensors: Mapping[str, Tensor], card: Card) -> None:

@@ -8,22 +8,26 @@ from typing import Any
 
 from flowlib.support.checks import check_above_zero, check_choice, check_count
 
+LEAST_ALPHA = 1e-6
 PRECISIONS, STORAGE = ("auto", "float32", "bfloat16"), ("float32", "bfloat16", "float16")
 
 
 def setting(default: Any, help: str, free: bool = False) -> Any:
-    """A field; where it is free, a run that is resumed may have another value: up to rounding, its numbers stay."""
+    """A field; where it is free, a run that is resumed may have another value than before."""
     return field(default=default, metadata={"help": help, "free": free})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All of a run: with the same settings on the same machine it gives the same numbers.
+    """All of a run: with the same settings on the same machine it gives the same numbers. A run that is prolonged, with
+    more steps or time than before, goes on with the learning rate of that place in the longer run.
 
     Data, model and noise are names here; who builds the model knows which there are.
     """
 
-    data: str = setting("digits", "images")
+    data: str = setting("digits", "images: a folder of pictures, a .npy or .npz file, or one of")
+    size: int | None = setting(None, "pixels of the square that pictures of a folder are cropped and scaled to")
+    batches: int = setting(5, "of the five batches that CIFAR-10's training images are published in, the first so many")
     model: str = setting("glow", "recipe")
     arguments: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "of the recipe, e.g. width=32 scales=2", "free": False}
@@ -31,8 +35,8 @@ class Settings:
     conditional: bool = setting(False, "tell the model the class of each image")
     dequantize: str = setting("uniform", "noise")
     alpha: float = setting(0.05, "rim of the pixel logit; a small one, 1e-6, spreads what is black or white")
-    steps: int = setting(1000, "steps of the optimizer, at most")
-    time_budget: float | None = setting(None, "seconds after which the run ends, its learning rate at zero")
+    steps: int = setting(1000, "steps of the optimizer, at most; a run may be prolonged", free=True)
+    time_budget: float | None = setting(None, "seconds after which the run ends, its learning rate at zero", free=True)
     batch: int = setting(128, "images in a step, in all processes together")
     lr: float = setting(1e-3, "learning rate at its height")
     warmup: float = setting(0.05, "fraction of the run in which the learning rate grows; then it falls as a cosine")
@@ -51,13 +55,15 @@ class Settings:
     def __post_init__(self) -> None:
         check_choice("train", "precision", self.precision, PRECISIONS)
         check_choice("train", "storage", self.storage, STORAGE)
-        if not 0.0 < self.alpha < 0.5:
-            raise ValueError(f"train: alpha must be above 0 and below 1/2; got {self.alpha!r}.")
+        if not LEAST_ALPHA <= self.alpha < 0.5:  # in float32, 1 − α must not be rounded to 1
+            raise ValueError(f"train: alpha must be at least {LEAST_ALPHA:g} and below 1/2; got {self.alpha!r}.")
         for name in ("steps", "batch", "checkpoint_every", "evaluate_every", "evaluate_images", "draws"):
             check_count("train", name, getattr(self, name))
         check_count("train", "seed", self.seed, 0)
         for name in ("lr", "clip"):
             check_above_zero("train", name, getattr(self, name))
+        if self.size is not None:
+            check_count("train", "size", self.size)
         if self.time_budget is not None:
             check_above_zero("train", "time_budget", self.time_budget)
         for name in ("warmup", "ema"):

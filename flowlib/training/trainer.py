@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,17 +27,40 @@ from flowlib.pixels.pixel_flow import PixelFlow
 from flowlib.training import loop
 from flowlib.training.evaluation import Score, classes_of, one_hot_labels, samples, score
 from flowlib.training.loop import Bar, Best, Descent, NotFinite, copies, learn_units, polite_stop, trained
+from flowlib.training.pace import Pace
 from flowlib.training.precision import networks_in_bfloat16
 from flowlib.training.processes import ALONE, Processes
-from flowlib.training.run_files import MOMENTS, State, read_state, save_model, save_state, stored
+from flowlib.training.run_files import (
+    MOMENTS,
+    State,
+    alone,
+    read_log,
+    read_state,
+    save_log,
+    save_model,
+    save_state,
+    stored,
+)
 from flowlib.training.seeds import NOISE, UNITS, Batches, mixed, seeded
 from flowlib.training.settings import Settings
 
 START = 512  # images that an ActNorm learns its units from, at most
 CLOCK = 10  # steps between two looks at the clock, where there is a time budget
+MOST = 1e-3  # a learning rate that is advised, at most
 RECENT = 100  # steps whose mean loss is printed
 
-Draw = Callable[[Tensor, int], bytes]  # images (n, C, H, W) and their number of grey values -> a PNG
+
+@dataclass(frozen=True)
+class Pictures:
+    """Who draws, each as the bytes of a PNG.
+
+    Args:
+        sheet: of images (n, C, H, W) and their number of grey values.
+        curve: of the training losses of every step, and of the looks at validation images (`read_log`).
+    """
+
+    sheet: Callable[[Tensor, int], bytes]
+    curve: Callable[[list[float], list[dict[str, float]]], bytes]
 
 
 class Objective(nn.Module):
@@ -61,20 +85,22 @@ class Trainer:
         data: the images.
         model: what is trained, in place; its `card` says how it was built.
         out: the folder of the run.
-        draw: makes the picture of samples; none is made without.
+        pictures: draws samples and the curve; nobody does without.
         processes: who shares the work.
         resume: go on from the checkpoint in the folder.
     """
 
     def __init__(
-        self, settings: Settings, data: ImageSet, model: PixelFlow, out: Path, draw: Draw | None = None,
+        self, settings: Settings, data: ImageSet, model: PixelFlow, out: Path, pictures: Pictures | None = None,
         processes: Processes = ALONE, resume: bool = False,
     ):  # fmt: skip
-        self.settings, self.data, self.out, self.draw = settings, data, out, draw
+        self.settings, self.data, self.out, self.pictures = settings, data, out, pictures
         self.processes, self.device = processes, processes.device
         self.seconds, self.stopped = 0.0, False
         self.by_clock: float | None = None  # the progress at the last look at the clock
         self.validation: list[dict[str, float]] = []
+        self.log: list[dict[str, float]] = []  # what log.csv has
+        self.rate = 0.0
         self.classes = classes_of(data) if settings.conditional else 0
         self.batches = Batches(len(data.train), settings.batch, settings.seed)
         self.share = processes.share(settings.batch)
@@ -111,26 +137,43 @@ class Trainer:
     def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Train to the end, or until it is stopped, with validation and checkpoints on the way."""
         settings, started = self.settings, time.perf_counter() - self.seconds
-        bar = Bar(settings.steps, self.step) if self.processes.first else None
+        bar, pace = self.bar(), Pace(settings.batch, self.step, self.progress())
         if self.step == 0:
             self.save()  # a folder that cannot be written to is found now, and the run can be resumed from the start
 
         def take_step(lr: float) -> None:
+            self.rate = lr
             self.take_step(lr)
             self.seconds = time.perf_counter() - started
 
         def after(done: bool, stop: bool) -> None:
             self.stopped = stop
-            if bar is not None:
-                bar.show(self.step, lambda: f"{float(self.descent.pending[-1]):.3f} bits per dimension")
+            if bar is not None and (self.step % loop.REPORT == 0 or done):
+                bar.show(round(self.seconds) if settings.time_budget else self.step, self.words)
             if self.step % settings.evaluate_every == 0 or done:
-                self.evaluate()
+                self.evaluate(pace)
+            elif bar is not None and bar.bar is None and pace.silent():  # a line in a log file that nobody looks at
+                print(f"step {self.step:,}: {self.words()}, {pace.words(self.step, self.progress())}", flush=True)
             if self.step % settings.checkpoint_every == 0 or done or stop:
                 self.save()
 
         loop.run(take_step, self.progress, after, lr=settings.lr, warmup=settings.warmup, stopped=stopped)
         if bar is not None:
             bar.close()
+
+    def bar(self) -> Bar | None:
+        """The bar of the first process: it counts steps, or seconds where there is a time budget."""
+        budget = self.settings.time_budget
+        if not self.processes.first:
+            return None
+        return (
+            Bar(self.settings.steps, self.step) if budget is None else Bar(round(budget), round(self.seconds), "second")
+        )
+
+    def words(self) -> str:
+        """The loss of the last step."""
+        last = self.descent.pending[-1].item() if self.descent.pending else self.descent.losses[-1]
+        return f"{last:.3f} bits per dimension"
 
     def progress(self) -> float:
         """How far the run is, from 0 to 1: by its steps, or by the clock where that is further."""
@@ -162,7 +205,8 @@ class Trainer:
             lr = self.settings.lr
             raise FloatingPointError(
                 f"train: the loss is nan or infinite at step {error.step}. Likely cause: the steps are too long; try "
-                f"--lr {lr / 3:.1g} (it was {lr:g}) or a smaller --clip. The checkpoint in {self.out} is from before."
+                f"--lr {min(lr / 3, MOST):.1g} (it was {lr:g}) or a smaller --clip. The checkpoint in {self.out} "
+                "is from before."
             ) from None
         self.descent.norms.clear()
 
@@ -182,8 +226,8 @@ class Trainer:
         for name, value in values.items():
             self.parameters[name].copy_(value)
 
-    def evaluate(self) -> None:
-        """Validation bits and a picture of samples."""
+    def evaluate(self, pace: Pace) -> None:
+        """Validation bits, a line in the log, the curve so far and a picture of samples."""
         self.record()
         settings, recent = self.settings, self.descent.losses[-RECENT:]
         with self.averaged_model() as model:
@@ -193,11 +237,20 @@ class Trainer:
             self.validation.append({"step": self.step, **result.as_card()})
             if not self.processes.first:
                 return
-            print(f"step {self.step:,}: training {sum(recent) / len(recent):.4f}, validation {result}", flush=True)
-            if self.draw is None:
+            training = sum(recent) / len(recent)
+            self.log.append(
+                {"step": self.step, "seconds": round(self.seconds, 1), "training": training,
+                 "validation": result.bits_per_dim, "error": result.error, "bound": result.bound, "rate": self.rate,
+                 "images_a_second": round(pace.speed(self.step), 1)}
+            )  # fmt: skip
+            save_log(self.out, self.log)
+            left = pace.words(self.step, self.progress())
+            print(f"step {self.step:,}: training {training:.4f}, validation {result}, {left}", flush=True)
+            if self.pictures is None:
                 return
+            write(self.out / "curve.png", self.pictures.curve(self.descent.losses, self.log))
             try:
-                page = self.draw(samples(model, 100, self.classes, seed=settings.seed), self.data.levels)
+                page = self.pictures.sheet(samples(model, 100, self.classes, seed=settings.seed), self.data.levels)
                 write(self.out / f"samples-{self.step:06d}.png", page)
             except FloatingPointError as error:  # a young model may give points that are not numbers
                 print(f"no picture: {error}", flush=True)
@@ -246,6 +299,7 @@ class Trainer:
             raise ValueError(f"{self.out} cannot be resumed: its training checkpoint has no {error}.") from None
         self.descent.step, self.descent.losses = state.step, state.losses
         self.seconds, self.validation = state.seconds, state.validation
+        self.log = [look for look in read_log(self.out) if look["step"] <= state.step]
         if state.best:
             found = min(state.validation, key=lambda each: each["bits_per_dim"])
             tensors = {name: value.to(self.device) for name, value in state.best.items()}
@@ -268,6 +322,7 @@ class Trainer:
             "precision": self.precision,
             "torch": torch.__version__.partition("+")[0],
             "command": self.settings.command(),
+            "seed": self.settings.seed,
             "validation": found[0] if found else None,
             "test": test.as_card() if test else None,
         }
@@ -283,7 +338,7 @@ class Trainer:
 
 
 def train(
-    settings: Settings, data: ImageSet, model: PixelFlow, out: Path, draw: Draw | None = None,
+    settings: Settings, data: ImageSet, model: PixelFlow, out: Path, pictures: Pictures | None = None,
     processes: Processes = ALONE, resume: bool = False,
 ) -> Score | None:  # fmt: skip
     """Train a model to the end of its steps or of its time; its bits on the test images.
@@ -292,12 +347,12 @@ def train(
     that it is at, with a checkpoint; the result is then None.
 
     Args:
-        settings, data, model, out, draw, processes, resume: as `Trainer` takes them.
+        settings, data, model, out, pictures, processes, resume: as `Trainer` takes them.
     """
     if not resume and (out / "training.json").exists():
         raise FileExistsError(f"{out} holds a run already. Go on with --resume, or name another folder with --out.")
-    with seeded(settings.seed, processes.device):
-        trainer = Trainer(settings, data, model, out, draw, processes, resume)
+    with alone(out) if processes.first else nullcontext(), seeded(settings.seed, processes.device):
+        trainer = Trainer(settings, data, model, out, pictures, processes, resume)
         if processes.first:
             count = sum(value.numel() for value in trainer.parameters.values())
             shared = f" and {processes.count - 1} more" if processes.count > 1 else ""

@@ -35,7 +35,8 @@ def outside(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", [name for name in HOUSE.files if room_of(name) != "viz"])
 def test_pictures_and_widgets_stay_in_viz(name: str) -> None:
-    assert not outside(name) & PICTURES
+    read = {"PIL"} if name == "datasets.own" else set()  # pictures that are data
+    assert not outside(name) & PICTURES - read
 
 
 @pytest.mark.parametrize("name", [name for name in HOUSE.files if name.startswith("viz.engine")])

@@ -32,3 +32,21 @@ def sheet_png(images: Tensor, levels: int, columns: int = 10) -> bytes:
     file = io.BytesIO()
     Image.fromarray(page.permute(1, 2, 0).contiguous().numpy()).save(file, format="PNG")
     return file.getvalue()
+
+
+def sheet_file(images: Tensor, levels: int, ending: str) -> bytes:
+    """The sheet in the format of an ending such as ".jpg"; ValueError if there is none.
+
+    >>> sheet_file(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), 17, ".jpg")[6:10]
+    b'JFIF'
+    """
+    page = sheet_png(images, levels)
+    from PIL import Image
+
+    kind = Image.registered_extensions().get(ending.lower())
+    if kind not in Image.SAVE:
+        raise ValueError(f"sample: there is no picture format for {ending!r}. Let the file end in .png, .jpg or .npy.")
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(page)) as picture:
+        picture.convert("RGB").save(file, format=kind)
+    return page if kind == "PNG" else file.getvalue()

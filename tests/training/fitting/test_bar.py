@@ -1,5 +1,6 @@
 """The bar of a fit: seen where somebody looks, and nowhere else."""
 
+import sys
 import time
 
 import pytest
@@ -35,5 +36,5 @@ def test_a_live_page_is_one_that_can_answer(allowed: bool, expected: bool, monke
     from types import SimpleNamespace
 
     shell = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=allowed))
-    monkeypatch.setitem(descent.sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     assert descent.watched() is expected

@@ -71,7 +71,7 @@ def test_the_weights_that_were_best_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "score", lambda *_: Score(1, 1, next(found, 9.0), 0.1, 1.0, 0.1))
     seen = []
     evaluate = Trainer.evaluate
-    monkeypatch.setattr(Trainer, "evaluate", lambda self: (evaluate(self), seen.append(self.kept())))
+    monkeypatch.setattr(Trainer, "evaluate", lambda self, pace: (evaluate(self, pace), seen.append(self.kept())))
     settings = Settings(**SMALL, steps=6, evaluate_every=2)
     training.train(settings, *prepared(settings), tmp_path)
     card, tensors = read(tmp_path, "model")

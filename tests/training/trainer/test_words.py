@@ -29,14 +29,18 @@ def test_help_names_every_command_and_setting(capsys):
 
 
 WRONG = {
-    "data": (["--data", "mnits"], "data must be one of 'digits', 'mnist', 'fashion_mnist', 'cifar10'; got 'mnits'"),
+    "data": (["--data", "mnits"], "'cifar10', or a folder of pictures, or a .npy or .npz file; got 'mnits'"),
     "model": (["--model", "glwo"], "model must be one of 'glow', 'nice', 'real_nvp', 'transformer'; got 'glwo'"),
     "argument": (["--set", "wdth=3"], "glow takes scales, steps, width; got wdth"),
     "no argument": (["--set", "width"], "typed as name=value, e.g. width=32; got 'width'"),
     "batch": (["--batch", "5000"], "A batch of 5,000 is more than the 1,257 training images"),
     "steps": (["--steps", "0"], "steps must be a whole number, 1 or more; got 0"),
     "warmup": (["--warmup", "1.5"], "warmup must be at least 0 and below 1; got 1.5"),
-    "alpha": (["--alpha", "0.5"], "alpha must be above 0 and below 1/2; got 0.5"),
+    "alpha": (["--alpha", "0.5"], "alpha must be at least 1e-06 and below 1/2; got 0.5"),
+    "rim": (["--alpha", "1e-9"], "alpha must be at least 1e-06"),
+    "hidden": (["--model", "transformer", "--set", "hidden=8"], "hidden must be a list of sizes of hidden layers"),
+    "size": (["--size", "16"], "--size is for pictures of your own; the images of digits have their size"),
+    "threads": (["--threads", "0"], "threads must be a whole number, 1 or more; got 0"),
     "lr": (["--lr", "-1"], "lr must be a finite number greater than 0"),
     "precision": (["--precision", "float8"], "precision must be one of"),
     "scales": (["--set", "scales=9"], "scales must be"),
