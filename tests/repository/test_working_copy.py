@@ -58,6 +58,19 @@ def test_what_the_reader_changed_stays_and_the_new_page_lies_beside(folders) -> 
     assert update(course, own) == []
 
 
+def test_a_new_page_that_the_reader_went_on_with_stays_too(folders) -> None:
+    course, own = folders
+    write(own / PAGE, "a = 'mine'")
+    write(course / PAGE, "a = 2")
+    update(course, own)
+    write(own / "01_line (new).ipynb", "a = 'mine again'")
+    write(course / PAGE, "a = 3")
+    assert update(course, own)[0].endswith("the course has a newer one: 01_line (new 2).ipynb")
+    write(course / PAGE, "a = 4")
+    assert update(course, own)[0].endswith("the course has a newer one: 01_line (new 2).ipynb")
+    assert [source(path) for path in sorted(own.glob("*.ipynb"))] == ["a = 4", "a = 'mine again'", "a = 'mine'"]
+
+
 def test_a_file_that_is_no_notebook_any_more_is_the_readers(folders) -> None:
     course, own = folders
     (own / PAGE).write_text("half a file")
