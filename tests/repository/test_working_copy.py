@@ -1,6 +1,7 @@
 """`make lab` opens a copy of the pages: kept where the reader changed something, brought up to date elsewhere."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from lab.working_copy import update
 from tools.lab import ROOT
+from tools.notebooks import course
 
 PAGE = "01_line.ipynb"
 
@@ -90,6 +92,14 @@ def test_the_copy_is_no_part_of_the_repository() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout of git")
     assert subprocess.run(asked, cwd=ROOT, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("page", course(), ids=lambda page: page.stem)
+def test_links_lead_from_a_copy_to_where_they_lead_from_the_page(page: Path) -> None:
+    """To another page, of which there is a copy too, or out of the folder, beside which the copies lie."""
+    text = "".join(cell.source for cell in nbformat.read(page, 4).cells if cell.cell_type == "markdown")
+    for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+\.\w+)", text):
+        assert (page.parent / link).resolve() in course() or (link.startswith("../") and (ROOT / link[3:]).exists())
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
