@@ -30,6 +30,7 @@ from flowlib.models.pretrained import (
     DATA,
     DEQUANTIZE,
     MODELS,
+    NOISE,
     all_arguments,
     build,
     check_arguments,
@@ -135,6 +136,7 @@ def prepared(settings: Settings) -> tuple[ImageSet, PixelFlow]:
         "model": settings.model,
         "arguments": all_arguments(settings.model, settings.arguments),
         "dequantize": settings.dequantize,
+        **({"noise": NOISE} if settings.dequantize == "variational" else {}),
         "alpha": settings.alpha,
     }
     with seeded(mixed(settings.seed, WEIGHTS), torch.device("cpu")):

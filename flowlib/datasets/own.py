@@ -11,6 +11,7 @@ which square they shall be brought: the largest square in the middle of each, ma
 
 import hashlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -66,10 +67,6 @@ def fingerprint(data: ImageSet) -> str:
 
 def from_folder(folder: Path, size: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(n, C, H, W) uint8 and (n,) int64; classes are the folders that hold pictures."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("pictures in a folder need Pillow: pip install pillow") from error
     classes = [child for child in sorted(folder.iterdir()) if child.is_dir() and pictures(child)]
     found = [(path, 0) for path in pictures(folder)]
     if classes and found:
@@ -80,15 +77,9 @@ def from_folder(folder: Path, size: int | None) -> tuple[np.ndarray, np.ndarray]
     found = found or [(path, label) for label, child in enumerate(classes) for path in pictures(child)]
     if not found:
         raise FileNotFoundError(f"{folder} holds no pictures ({', '.join(PICTURES)}), nor do the folders in it.")
-    images = []
-    for path, _ in found:
-        try:
-            with Image.open(path) as picture:
-                images.append(picture.convert("L" if picture.mode in ("1", "L", "LA", "I;16") else "RGB"))
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read as a picture: {error}. Leave it out.") from None
-    grey = all(image.mode == "L" for image in images)
-    images = [square(image if grey else image.convert("RGB"), size) for image in images]
+    images = [opened(path, size) for path, _ in found]
+    if any(image.mode == "RGB" for image in images):
+        images = [image.convert("RGB") for image in images]
     for (path, _), image in zip(found, images, strict=True):
         if image.size != images[0].size:
             sizes = " and ".join("{} × {}".format(*each.size) for each in (images[0], image))
@@ -101,38 +92,49 @@ def from_folder(folder: Path, size: int | None) -> tuple[np.ndarray, np.ndarray]
 
 
 def pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    """The pictures in a folder, in alphabetical order, without hidden files."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
 
 
-def square(image, size: int | None):
-    """The largest square in the middle of a picture, size × size pixels; as it is where size is None."""
+def opened(path: Path, size: int | None):
+    """One picture in Pillow's mode L (grey) or RGB, as its camera was held, on white where it is transparent; of it the
+    largest square in the middle, size × size pixels, or all where size is None."""
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise ImportError("pictures in a folder need Pillow: pip install pillow") from error
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as a picture: {error}. Leave it out.") from None
+    if picture.mode[0] in "IF":  # "I;16", for one
+        raise ValueError(f"{path} has more than {LEVELS} levels of grey. Save such pictures with 8 bits a pixel.")
+    grey = picture.mode in ("1", "L", "LA")
+    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+        white = Image.new("RGBA", picture.size, "white")
+        white.alpha_composite(picture.convert("RGBA"))
+        picture = white
+    picture = picture.convert("L" if grey else "RGB")
     if size is None:
-        return image
-    side = min(image.size)
-    left, top = ((length - side) // 2 for length in image.size)
-    return image.crop((left, top, left + side, top + side)).resize((size, size), resample=3)  # bicubic
+        return picture
+    side = min(picture.size)
+    left, top = ((length - side) // 2 for length in picture.size)
+    return picture.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.BICUBIC)
 
 
 def from_array(path: Path, size: int | None) -> tuple[np.ndarray, np.ndarray]:
     """(n, C, H, W) uint8 and (n,) int64."""
     if size is not None:
         raise ValueError(f"{path}: --size is for folders of pictures; an array is taken as it is.")
-    try:
-        content = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as an array: {error}.") from None
-    labels = None
-    if path.suffix == ".npz":
-        names = content.files
-        if "images" not in names and len(names) != 1:
-            raise ValueError(f'{path} holds {", ".join(names)}; expected "images", and "labels" if there are any.')
-        labels = content["labels"] if "labels" in names else None
-        content = content["images" if "images" in names else names[0]]
-    if content.dtype.kind not in "iu" or content.size == 0 or content.min() < 0 or content.max() >= LEVELS:
-        raise ValueError(
-            f"{path}: expected whole numbers 0 to {LEVELS - 1}; got {content.dtype}"
-            + (f" from {content.min():g} to {content.max():g}." if content.size else ", none.")
-        )
+    arrays = read_arrays(path)
+    if "images" not in arrays and len(arrays) != 1:
+        raise ValueError(f'{path} holds {", ".join(arrays)}; expected "images", and "labels" if there are any.')
+    content, labels = arrays["images"] if "images" in arrays else next(iter(arrays.values())), arrays.get("labels")
+    numbers = content.dtype.kind in "biuf" and content.size > 0
+    if content.dtype.kind not in "iu" or not numbers or content.min() < 0 or content.max() >= LEVELS:
+        span = f" from {content.min():g} to {content.max():g}" if numbers else ""
+        raise ValueError(f"{path}: expected whole numbers 0 to {LEVELS - 1}; got {content.dtype}{span}.")
     images = channels_first(content, path)
     labels = np.zeros(len(images), np.int64) if labels is None else np.asarray(labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
@@ -141,6 +143,16 @@ def from_array(path: Path, size: int | None) -> tuple[np.ndarray, np.ndarray]:
             f"{labels.shape} of {labels.dtype}."
         )
     return images, labels.astype(np.int64)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What a .npy or .npz file holds, by name; a pickle in it is not opened."""
+    try:
+        with path.open("rb") as file:
+            content = np.load(file, allow_pickle=False)
+            return {"images": content} if isinstance(content, np.ndarray) else dict(content)
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read as an array: {error}.") from None
 
 
 def channels_first(images: np.ndarray, path: Path) -> np.ndarray:

@@ -18,6 +18,7 @@ from flowlib.datasets.images import ImageSet
 from flowlib.datasets.own import own_images
 from flowlib.models import format_1
 from flowlib.models.checkpoint import Card, fill, read
+from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
 from flowlib.models.vectors import real_nvp
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
@@ -37,6 +38,7 @@ MODELS: dict[str, Callable[..., Flow]] = {
     "transformer": transformer_image,
 }
 DEQUANTIZE = ("uniform", "variational")
+NOISE = {"couplings": 4, "width": 16, "blocks": 1}  # of variational noise; older cards have none, theirs is dense
 
 
 def data_set(name: str, size: int | None = None, batches: int = 5) -> ImageSet:
@@ -115,12 +117,16 @@ def build(card: Card, source: str = "build") -> PixelFlow:
     flow = MODELS[card["model"]](shape, **card["arguments"], context_dim=card["classes"])
     dequantize = check_choice(source, "dequantize", card["dequantize"], DEQUANTIZE)
     if dequantize == "variational":
-        dim = shape.numel()
-        noise = real_nvp(dim, layers=4, hidden=(128,), context_dim=dim)  # q(v | x)
+        noise = pixel_noise(shape, **card["noise"]) if "noise" in card else dense_noise(shape.numel())  # q(v | x)
         dequantize = VariationalDequantize(shape, levels, noise)
     model = PixelFlow(flow, levels, dequantize, card["alpha"])
     model.card = card
     return model
+
+
+def dense_noise(dim: int) -> Flow:
+    """The noise of models whose cards say nothing of it."""
+    return real_nvp(dim, layers=4, hidden=(128,), context_dim=dim)
 
 
 def check_arguments(owner: str, model: str, arguments: dict) -> None:

@@ -58,8 +58,8 @@ class Score:
 
 
 def classes_of(data: ImageSet) -> int:
-    """How many classes the images have."""
-    return int(data.train.labels.max()) + 1
+    """How many classes the images have; a rare one may be missing among those for training."""
+    return 1 + max(int(part.labels.max()) for part in (data.train, data.validation, data.test))
 
 
 def one_hot_labels(labels: Tensor, classes: int) -> Tensor | None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from flowlib.datasets.own import fingerprint, own_images
+from flowlib.datasets.own import fingerprint, opened, own_images
+from flowlib.training.evaluation import classes_of
 
 
 def picture(path: Path, size: tuple[int, int] = (8, 8), colour: int | tuple = 100, mode: str = "L") -> None:
@@ -48,6 +49,44 @@ def test_pictures_of_any_size_are_cropped_in_the_middle(tmp_path: Path) -> None:
     assert tuple(data.shape) == (1, 5, 5) and sorted(means.round().tolist()) == [7.0] * 10 + [200.0]
 
 
+def pixels(path: Path, size: int | None = None) -> np.ndarray:
+    return np.asarray(opened(path, size))
+
+
+def test_a_picture_as_people_have_them(tmp_path: Path) -> None:
+    """A camera that was held on its side, what is transparent, a palette; only as large as asked for."""
+    turned = Image.Exif()
+    turned[0x0112] = 6  # the top of the scene is at the right
+    picture = Image.new("RGB", (16, 8), "black")
+    picture.paste("white", (8, 0, 16, 8))
+    picture.save(tmp_path / "camera.png", exif=turned)
+    shown = pixels(tmp_path / "camera.png")
+    assert shown.shape == (16, 8, 3) and not shown[:8].any() and shown[8:].all()
+    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "icon.png")
+    Image.new("LA", (4, 4), (7, 255)).save(tmp_path / "grey.png")
+    Image.new("RGB", (4, 4), (9, 8, 7)).convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "palette.gif")
+    assert pixels(tmp_path / "icon.png").min() == 255
+    assert pixels(tmp_path / "grey.png").tolist() == [[7] * 4] * 4
+    assert pixels(tmp_path / "palette.gif")[0, 0].tolist() == [9, 8, 7]
+    assert opened(tmp_path / "camera.png", 3).size == (3, 3)  # and not cut and scaled when all are in memory
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    many(tmp_path)
+    (tmp_path / "._0.png").write_bytes(b"what macOS writes beside a picture")
+    assert len(own_images(tmp_path).train) == 16
+
+
+def test_a_rare_class_may_be_missing_among_the_images_for_training(tmp_path: Path) -> None:
+    labels = np.zeros(20, int)
+    data = own_images(many(tmp_path / "photos"))
+    held_out = next(i for i in range(20) if i not in data.train.images[:, 0, 0, 0].tolist())
+    labels[held_out] = 1
+    np.savez(tmp_path / "a.npz", images=np.zeros((20, 4, 4), np.uint8), labels=labels)
+    data = own_images(tmp_path / "a.npz")
+    assert data.train.labels.max() == 0 and classes_of(data) == 2
+
+
 ARRAYS = {
     "(n, H, W)": np.zeros((12, 4, 6), np.uint8),
     "(n, H, W, C)": np.zeros((12, 4, 6, 3), np.int64),
@@ -81,6 +120,17 @@ def broken(path: Path) -> Path:
     return path
 
 
+def deep(path: Path) -> Path:
+    many(path)
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(path / "deep.png")
+    return path
+
+
+def no_zip(path: Path) -> Path:
+    (path / "x.npz").write_bytes(b"PK\x03\x04 and nothing more")
+    return path / "x.npz"
+
+
 GREY = np.zeros((12, 4, 4), np.uint8)
 BAD = [
     (lambda p: p / "none", "neither a folder of pictures nor a .npy or .npz file"),
@@ -89,6 +139,10 @@ BAD = [
     (lambda p: (many(p), picture(p / "x.png", (9, 8)), p)[-1], "several sizes, 8 × 8 and 9 × 8 (0.png, x.png)"),
     (lambda p: (many(p), picture(p / "sub" / "x.png"), p)[-1], "beside folders of pictures (sub)"),
     (broken, "5.png cannot be read as a picture"),
+    (deep, "deep.png has more than 256 levels of grey"),
+    (no_zip, "x.npz cannot be read as an array: File is not a zip file"),
+    (lambda p: bad_array(p, np.array([None] * 12)), "x.npz cannot be read as an array: Object arrays cannot be loaded"),
+    (lambda p: bad_array(p, np.array(["a"] * 12)), "expected whole numbers 0 to 255; got <U1."),
     (lambda p: bad_array(p, GREY / 2), "expected whole numbers 0 to 255; got float64 from 0 to 0"),
     (lambda p: bad_array(p, GREY.astype(int) + 256), "got int64 from 256 to 256"),
     (lambda p: bad_array(p, GREY[0]), "expected images (n, H, W)"),
