@@ -110,7 +110,7 @@ def run_train(options: argparse.Namespace) -> int:
     out = options.out or Path("runs") / f"{Path(data).stem}-{model}"
     with processes(options.device) as shared:
         settings = resumed_settings(out, chosen) if options.resume else Settings(**chosen)
-        data, model = prepared(settings)
+        data, model = shared.in_turn(lambda: prepared(settings))
         result = train(settings, data, model, out, Pictures(draw, curve), shared, options.resume)
         if not shared.first:
             return 0
