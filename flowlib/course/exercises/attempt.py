@@ -1,6 +1,7 @@
 """Calling a learner's function: whatever it does, the page goes on and the check can say what happened."""
 
 import contextlib
+import copy
 import dis
 import io
 import signal
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.nn import Module
 
 LIMIT = 20.0  # seconds for one call
 EMPTY = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP", "CACHE", "COPY_FREE_VARS"}
@@ -71,5 +73,6 @@ def names_in(function: Callable) -> set[str]:
 
 
 def copies(arguments: tuple) -> tuple:
-    """The arguments with fresh tensors, so that an attempt that writes into them harms nobody."""
-    return tuple(a.clone() if isinstance(a, Tensor) else a for a in arguments)
+    """The arguments with fresh tensors and fresh flows, so that an attempt that changes them harms nobody."""
+    fresh = {Tensor: Tensor.clone, Module: copy.deepcopy}
+    return tuple(next((make(a) for kind, make in fresh.items() if isinstance(a, kind)), a) for a in arguments)

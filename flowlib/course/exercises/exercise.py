@@ -152,9 +152,8 @@ def parts(value: Any) -> tuple:
 def as_tensor(value: Any) -> Tensor | None:
     """`value` as a detached float64 tensor, None if it holds no numbers."""
     try:
-        tensor = (
-            torch.as_tensor(value) if not isinstance(value, list) else torch.stack([torch.as_tensor(v) for v in value])
-        )
+        holds_tensors = isinstance(value, list) and any(isinstance(each, Tensor) for each in value)
+        tensor = torch.stack([*map(torch.as_tensor, value)]) if holds_tensors else torch.as_tensor(value)
         return None if tensor.is_complex() else tensor.detach().double()
     except (TypeError, ValueError, RuntimeError):
         return None

@@ -3,9 +3,13 @@
 import math
 
 import torch
+from torch import Tensor
 
+from flowlib.bases import StandardNormal
+from flowlib.core import Flow
 from flowlib.course.exercises.exercise import Exercise
 from flowlib.course.exercises.shared import Z, drawn, normal_log_prob
+from flowlib.transforms import ElementwiseAffine
 
 Z3 = torch.tensor([[0.2, -1.0, 0.5], [1.0, 0.4, -2.0]])  # (2, 3)
 LOG_DET, LOG_DET3 = torch.tensor([0.4, -0.7, 1.2, 0.3]), torch.tensor([-0.6, 0.9])
@@ -214,4 +218,55 @@ bits.mistake(
 bits.mistake("The sign changed: −log p goes in, so no further minus is needed.", lambda *a: -bits_per_dim(*a))
 
 
-EXERCISES = [likelihood, distance, error_bar, reverse, bits]
+# --- 4.6: train
+
+
+def stretch(dim: int) -> Flow:
+    """A flow with a shift and a scale for each coordinate, to be trained."""
+    return Flow(ElementwiseAffine(dim, shift=0.5, scale=2.0), StandardNormal(dim))
+
+
+def train_with(flow, x, steps, lr, *, sign=-1.0, reduce=Tensor.mean, fresh=True) -> list[float]:
+    """Gradient descent on sign · reduce(log p(x)); without `fresh`, gradients are never set to zero."""
+    optimizer, losses = torch.optim.SGD(flow.parameters(), lr), []
+    for _ in range(steps):
+        loss = sign * reduce(flow.log_prob(x))
+        if fresh:
+            optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def train(flow, x, steps, lr):
+    """flow, x (n, D), steps, lr -> the loss before each of so many steps of torch.optim.SGD, a list of floats."""
+    return train_with(flow, x, steps, lr)
+
+
+training = Exercise(
+    "04_train", train, inputs=[(stretch(2), drawn(6, 2), 4, 0.1), (stretch(5), drawn(7, 5, seed=1), 3, 0.05)]
+)
+training.mistake(
+    "Gradients are added to those of the step before: call optimizer.zero_grad() before each backward().",
+    lambda flow, x, steps, lr: train_with(flow, x, steps, lr, fresh=False),
+)
+training.mistake(
+    "You make the data improbable: what is descended is the mean of −log p.",
+    lambda flow, x, steps, lr: train_with(flow, x, steps, lr, sign=1.0),
+)
+training.mistake(
+    "You summed over the points: the gradient then grows with the batch, and so does each step. Take the mean.",
+    lambda flow, x, steps, lr: train_with(flow, x, steps, lr, reduce=Tensor.sum),
+)
+training.mistake(
+    "These are the losses after each step: note the loss before you take the step.",
+    lambda flow, x, steps, lr: train_with(flow, x, steps + 1, lr)[1:],
+)
+training.mistake(
+    "The loss never changes: is there an optimizer.step() after backward()?",
+    lambda flow, x, steps, lr: [-flow.log_prob(x).mean().item()] * steps,
+)
+
+
+EXERCISES = [likelihood, distance, error_bar, reverse, bits, training]

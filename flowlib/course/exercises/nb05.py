@@ -220,4 +220,37 @@ nice.mistake(
 nice.mistake(SUMMED_LOG_PROB, lambda *a: nice_log_prob(*a).sum())
 
 
-EXERCISES = [inverse, log_det, two_turns, nice]
+# --- 5.5: diagnose a stack
+
+
+def never_moved(stays):
+    """stays: K masks (D,), True where a coordinate stays -> the coordinates that no layer moves, a list of numbers."""
+    return torch.stack(list(stays)).all(0).nonzero().flatten().tolist()
+
+
+def masks(*rows: str) -> list[Tensor]:
+    """Masks from words of 0 and 1."""
+    return [torch.tensor([letter == "1" for letter in row]) for row in rows]
+
+
+diagnosis = Exercise(
+    "05_never_moved",
+    never_moved,
+    inputs=[(masks("110", "011"),), (masks("11000", "11010", "10110"),), (masks("1010", "0101"),), (masks("1100111"),)],
+)
+diagnosis.mistake(
+    "These coordinates stay in some layer; asked for are those that stay in every one.",
+    lambda stays: torch.stack(list(stays)).any(0).nonzero().flatten().tolist(),
+)
+diagnosis.mistake(
+    "These coordinates move in every layer.",
+    lambda stays: (~torch.stack(list(stays))).all(0).nonzero().flatten().tolist(),
+)
+diagnosis.mistake("You looked at the last layer alone.", lambda stays: list(stays)[-1].nonzero().flatten().tolist())
+diagnosis.mistake(
+    "These are the coordinates that some layer moves; the others are asked for.",
+    lambda stays: (~torch.stack(list(stays)).all(0)).nonzero().flatten().tolist(),
+)
+
+
+EXERCISES = [inverse, log_det, two_turns, nice, diagnosis]
