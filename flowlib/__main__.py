@@ -17,6 +17,7 @@ import math
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 from flowlib.datasets.images import ImageSet
 from flowlib.datasets.own import fingerprint
 from flowlib.models import summary
-from flowlib.models.checkpoint import write
+from flowlib.models.checkpoint import Card, fill, read_card, write
 from flowlib.models.pretrained import (
     DATA,
     DEQUANTIZE,
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         default, name = Settings.default(each), option(each.name)
         about = each.metadata["help"] + (f": {', '.join(CHOICES[each.name])}" if each.name in CHOICES else "")
         shown = "" if default is None or default is False or default == {} else f" ({default})"
-        kind = {"size": int, "time_budget": float}.get(each.name, type(default))
+        kind = {"size": int, "time_budget": float, "start": str}.get(each.name, type(default))
         extra: dict = {"type": kind, "metavar": name.strip("-").upper()}
         if each.name == "arguments":
             extra = {"nargs": "+", "metavar": "NAME=VALUE"}
@@ -106,11 +107,16 @@ def run_train(options: argparse.Namespace) -> int:
     chosen = {each.name: getattr(options, each.name) for each in fields(Settings) if hasattr(options, each.name)}
     if "arguments" in chosen:
         chosen["arguments"] = parse_arguments(chosen["arguments"])
-    data, model = chosen.get("data", Settings.data), chosen.get("model", Settings.model)
-    out = options.out or Path("runs") / f"{Path(data).stem}-{model}"
+    if "start" in chosen and not options.resume:
+        chosen = settings_of(load(chosen["start"]).card, chosen) | chosen
+    out = folder_of(options, chosen)
     with processes(options.device) as shared:
         settings = resumed_settings(out, chosen) if options.resume else Settings(**chosen)
         data, model = prepared(settings)
+        if options.resume:
+            check_same_images(out, model.card)
+        elif settings.start:
+            begin_with(model, settings.start)
         result = train(settings, data, model, out, Pictures(draw, curve), shared, options.resume)
         if not shared.first:
             return 0
@@ -121,12 +127,47 @@ def run_train(options: argparse.Namespace) -> int:
     return 0
 
 
+def folder_of(options: argparse.Namespace, chosen: dict[str, Any]) -> Path:
+    """The folder of the run, named by its images and its model if not by --out."""
+    data, model = chosen.get("data", Settings.data), chosen.get("model", Settings.model)
+    return options.out or Path("runs") / f"{Path(data).expanduser().resolve().stem}-{model}"
+
+
+def settings_of(card: Card, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a new run has in common with the model that it begins with; of its images too, if no others
+    are chosen."""
+    names = ["model", "arguments", "dequantize", "alpha"] + ["data", "size"] * ("data" not in chosen)
+    return {name: card[name] for name in names if name in card} | {"conditional": card["classes"] > 0}
+
+
+def begin_with(model: PixelFlow, start: str) -> None:
+    """The weights of another model, of the same build."""
+    other = load(start)
+    if other.data_shape != model.data_shape:
+        raise ValueError(
+            f"train: {start} is a model of images of shape {tuple(other.data_shape)}, so it cannot be the start of one "
+            f"of {tuple(model.data_shape)}."
+        )
+    fill(model, other.state_dict(), start)
+
+
+def check_same_images(out: Path, card: Card) -> None:
+    """Raise if a run would go on with other images than before: some that it has trained on would be in its test."""
+    if card.get("fingerprint") != read_card(out, "model").get("fingerprint"):
+        raise ValueError(
+            f"{out}: the images at {card['data']} are no longer those of this run. Put them back, or begin a new run "
+            f"with what it has learned: --start {out} --out ANOTHER."
+        )
+
+
 def prepared(settings: Settings) -> tuple[ImageSet, PixelFlow]:
     """The images that the settings name, and the model, untrained."""
     check_arguments("train", settings.model, settings.arguments)
     check_choice("train", "dequantize", settings.dequantize, DEQUANTIZE)
     data = data_set(settings.data, settings.size, settings.batches)
     own = {} if settings.data in DATA else {"size": settings.size, "fingerprint": fingerprint(data)}
+    if settings.conditional and classes_of(data) < 2:
+        raise ValueError("train: --conditional needs images of several classes, e.g. in a folder for each; got one.")
     card = {
         "data": settings.data,
         **own,
@@ -165,6 +206,7 @@ def run_sample(options: argparse.Namespace) -> int:
             raise ValueError("sample: this model was trained without classes, so it takes no --label.")
         check_choice("sample", "label", options.label, range(classes))
     check_count("sample", "n", options.n)
+    check_count("sample", "seed", options.seed, 0)
     drawn = samples(model, options.n, classes, options.temperature, options.label, options.seed)
     write(options.out, in_format(options.out, drawn, model.levels))
     print(f"{options.n} images written to {options.out}")
@@ -185,14 +227,21 @@ def in_format(out: Path, images: Tensor, levels: int) -> bytes:
 def run_evaluate(options: argparse.Namespace) -> int:
     model = load(options.checkpoint, choose_device(options.device))
     card = model.card
-    for name in ("images", "draws"):
+    for name, least in (("images", 1), ("draws", 1), ("seed", 0)):
         if getattr(options, name) is not None:
-            check_count("evaluate", name, getattr(options, name))
-    data = data_set(options.data or card.get("data"), card.get("size"))
-    if tuple(data.shape) != tuple(card["shape"]) or data.levels > card["levels"]:
+            check_count("evaluate", name, getattr(options, name), least)
+    name = options.data or str(card.get("data"))
+    if not options.data and name not in DATA and not Path(name).exists():
+        raise FileNotFoundError(
+            f"evaluate: the card of {options.checkpoint} says that its images are {name}, and they are not here. Say "
+            "where they are with --data."
+        )
+    data, classes = data_set(name, card.get("size")), card["classes"]
+    if data.shape != model.data_shape or data.levels > model.levels or (classes and classes_of(data) > classes):
+        of_classes = f" and {classes} classes" if classes else ""
         raise ValueError(
-            f"evaluate: the model is one of images of shape {tuple(card['shape'])} in {card['levels']} levels; {data} "
-            "are others."
+            f"evaluate: the model is one of images of shape {tuple(model.data_shape)} in {model.levels} levels"
+            f"{of_classes}; {data} are others."
         )
     known = Score.from_card(card["test"], options.checkpoint) if card.get("test") else None
     draws = options.draws if options.draws is not None else known.draws if known else 1
@@ -252,11 +301,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"flowlib: {advice if full else error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        go_on = (
-            "; the same command with --resume goes on from the last checkpoint" if options.command == "train" else ""
-        )
-        print(f"stopped{go_on}", file=sys.stderr)
+        print(f"stopped{last_checkpoint(options)}", file=sys.stderr)
         return INTERRUPTED
+
+
+def last_checkpoint(options: argparse.Namespace) -> str:
+    """How a run goes on that was stopped outside its steps."""
+    if options.command != "train" or not (folder_of(options, vars(options)) / "training.json").exists():
+        return ""
+    return "; the same command with --resume goes on from the last checkpoint"
 
 
 if __name__ == "__main__":
