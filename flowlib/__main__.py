@@ -153,7 +153,8 @@ def begin_with(model: PixelFlow, start: str) -> None:
 
 def check_same_images(out: Path, card: Card) -> None:
     """Raise if a run would go on with other images than before: some that it has trained on would be in its test."""
-    if card.get("fingerprint") != read_card(out, "model").get("fingerprint"):
+    known = (out / "model.json").exists() and read_card(out, "model").get("fingerprint")
+    if known and known != card.get("fingerprint"):
         raise ValueError(
             f"{out}: the images at {card['data']} are no longer those of this run. Put them back, or begin a new run "
             f"with what it has learned: --start {out} --out ANOTHER."
