@@ -58,7 +58,11 @@ def test_evaluate_reproduces_the_card(unbroken, capsys):
     assert flowlib("evaluate", unbroken, "--images", 100) == 0
     assert "not compared: these are the first 100 of 360 images" in capsys.readouterr().out
     assert flowlib("evaluate", unbroken, "--part", "validation", "--draws", 1) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("validation: ")
+    assert "\nreproduced: " in capsys.readouterr().out
+    assert flowlib("evaluate", unbroken, "--part", "validation", "--images", 180) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("reproduced: a difference up to 0.0005")
+    assert flowlib("evaluate", unbroken, "--part", "train", "--images", 50) == 0
+    assert "not compared: the card says nothing of train images" in capsys.readouterr().out
 
 
 def test_evaluate_says_where_a_card_is_not_reproduced(unbroken, tmp_path, capsys):
@@ -81,7 +85,7 @@ def test_sample_draws_a_picture(unbroken, tmp_path):
     assert out.read_bytes() == first
 
 
-def test_weights_can_be_stored_in_half_the_bytes(unbroken, tmp_path):
+def test_weights_can_be_stored_in_half_the_bytes(tmp_path, capsys):
     for storage in ("bfloat16", "float16"):
         out = tmp_path / storage
         assert flowlib("train", *TINY, "--steps", 2, "--draws", 1, "--storage", storage, "--out", out) == 0
@@ -89,6 +93,8 @@ def test_weights_can_be_stored_in_half_the_bytes(unbroken, tmp_path):
         assert {value.dtype for value in tensors.values() if value.is_floating_point()} == {getattr(torch, storage)}
         assert load(out).log_prob(images.digits().test.images[:2]).dtype == torch.float32
         assert flowlib("evaluate", out) == 0
+        assert flowlib("evaluate", out, "--part", "validation") == 0
+        assert "before they were stored with fewer digits" in capsys.readouterr().out
 
 
 def test_a_model_of_each_class(tmp_path, capsys):
