@@ -6,6 +6,7 @@ neither the transform nor the random state of the caller changes.
 """
 
 import copy
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from flowlib.bases import Base, StandardNormal
-from flowlib.core import Flow, Transform
+from flowlib.core import Flow, Given, Transform
 from flowlib.support.checks import check_event
 from flowlib.support.tables import Report, Table
 
@@ -52,12 +53,17 @@ class Proof(Report):
         return "every claim holds" if self.holds else "NOT what it claims"
 
 
-def prove(subject: Transform | Flow, z: Tensor | None = None) -> Proof:
+def prove(
+    subject: Transform | Flow, z: Tensor | None = None, *, x: Tensor | None = None, context: Tensor | None = None
+) -> Proof:
     """Check a transform, or a flow with its own base, at the points z and return the report.
 
     Args:
         subject: a Transform (its density is that of a standard normal base) or a Flow.
         z: points to check at, (N, *event_shape). If not given, 64 samples of the base, fewer where D > 64.
+        x: data to check at instead, (N, *data_shape). How near they come back in the precision of the subject is told
+            too: where a map squeezes much, rounding hides what was there, and the claims hold all the same.
+        context: the context (C,) of a conditional map.
 
     Raises:
         TypeError, ValueError: if the subject or z is not of that kind; errors of the transform itself pass through.
@@ -75,12 +81,12 @@ def prove(subject: Transform | Flow, z: Tensor | None = None) -> Proof:
     """
     if not isinstance(subject, Transform | Flow):
         raise TypeError(f"prove expects a Transform or a Flow; got {type(subject).__name__}.")
-    if subject.context_dim:
-        raise ValueError(
-            f"prove: the map depends on a context of {subject.context_dim} numbers. Fix it: prove(Given(transform, "
-            "context)) or prove(flow.given(context))."
-        )
-    subject = copy.deepcopy(subject).double().requires_grad_().eval()
+    if subject.context_dim and context is None:
+        dim = subject.context_dim
+        raise ValueError(f"prove: the map depends on a context of {dim} numbers. Give it one: prove(..., context=...).")
+    if context is not None:
+        subject = subject.given(context) if isinstance(subject, Flow) else Given(subject, context)
+    own, subject = copy.deepcopy(subject).eval(), copy.deepcopy(subject).double().requires_grad_().eval()
     if isinstance(subject, Flow):
         transform, base = subject.transform, subject.base
     else:
@@ -91,9 +97,14 @@ def prove(subject: Transform | Flow, z: Tensor | None = None) -> Proof:
             shape = transform.event_shape
             n = max(2, min(POINTS, ROWS // shape.numel()))
             z = base.sample(n).reshape(n, *shape)
+        if x is not None:
+            check_event("prove", x, transform.data_shape)
+            z = transform.inverse(x.detach().double())[0]
         check_event("prove", z, transform.event_shape)
         z = z.detach().double()
         checks = list(pointwise_checks(transform, z))
+        if x is not None:
+            checks.append(comes_back(own.transform if isinstance(own, Flow) else own, x))
         if z.shape[1:] in [(1,), (2,)]:
             checks.append(mass_check(transform, base))
     return Proof(type(transform).__name__, checks)
@@ -119,6 +130,16 @@ def pointwise_checks(transform: Transform, z: Tensor) -> Iterable[Check]:
     gradients = torch.autograd.grad(x.sum() + log_det.sum(), [z, *parameters], allow_unused=True)
     finite = all(gradient is None or gradient.isfinite().all() for gradient in gradients)
     yield Check("gradients are finite", f"z and {len(parameters)} parameters", bool(finite))
+
+
+@torch.no_grad()
+def comes_back(transform: Transform, x: Tensor) -> Check:
+    """How near data come back in the precision of the transform: not a claim, but where its use ends."""
+    dtype = next((parameter.dtype for parameter in transform.parameters()), x.dtype)
+    x = x.to(dtype)
+    worst = relative(transform(transform.inverse(x)[0])[0], x).abs().amax().item()
+    bound = f"{10.0 ** math.ceil(math.log10(max(worst, 1e-16))):.0e}" if math.isfinite(worst) else "nothing"
+    return Check(f"these x come back in {str(dtype).removeprefix('torch.')}", f"to {bound} of 1 + |x|", worst < 1e-2)
 
 
 def autograd_log_det(call: Callable, points: Tensor) -> Tensor:

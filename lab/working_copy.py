@@ -1,13 +1,15 @@
 """The reader's own copy of the pages, so that a saved page never changes a file of the course.
 
 `update(course, own)` copies what is new, replaces what the reader has left as it was, and touches nothing else: a page
-whose text or code the reader changed stays, and if the course has a newer one, that lies beside it, "NAME (new).ipynb".
-Outputs do not count: to run a page and to save it is not to change it. What was copied last stands in .copied.json.
+whose text or code the reader changed stays, and if the course has a newer one, that lies beside it, "NAME (new).ipynb",
+or "NAME (new 2).ipynb" where the reader has written into the first. Outputs do not count: to run a page and to save it
+is not to change it. What was copied last, under each name, stands in .copied.json.
 """
 
 import hashlib
 import json
 import shutil
+from itertools import chain, count
 from pathlib import Path
 
 RECORD = ".copied.json"
@@ -23,15 +25,19 @@ def update(course: Path, own: Path) -> list[str]:
         copy, now = own / page.name, fingerprint(page)
         if copied.get(page.name) == now and copy.exists():
             continue
-        if not copy.exists() or fingerprint(copy) in (now, copied.get(page.name)):
-            shutil.copyfile(page, copy)
-        else:
-            beside = copy.with_name(f"{page.stem} (new).ipynb")
-            shutil.copyfile(page, beside)
-            said.append(f"{copy.name} has your changes and stays; the course has a newer one: {beside.name}")
-        copied[page.name] = now
+        names = chain([page.name, f"{page.stem} (new).ipynb"], (f"{page.stem} (new {n}).ipynb" for n in count(2)))
+        free = next(own / name for name in names if untouched(own / name, (now, copied.get(name))))
+        shutil.copyfile(page, free)
+        copied[page.name] = copied[free.name] = now
+        if free != copy:
+            said.append(f"{copy.name} has your changes and stays; the course has a newer one: {free.name}")
     record.write_text(json.dumps(copied, indent=1))
     return said
+
+
+def untouched(copy: Path, known: tuple[str | None, ...]) -> bool:
+    """Whether a page may be written there: nothing is, or what the course has or had."""
+    return not copy.exists() or fingerprint(copy) in known
 
 
 def fingerprint(page: Path) -> str:

@@ -91,3 +91,32 @@ def test_errors_of_a_transform_pass_through() -> None:
 
     with pytest.raises(RuntimeError, match="mine"):
         prove(Flow(Broken([2]), StandardNormal(2)))
+
+
+def test_data_are_proved_where_they_lie() -> None:
+    """Where rounding hides what was there, it is said, in the precision of the map itself."""
+    from flowlib.transforms import ElementwiseAffine
+
+    x = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
+    proof = prove(ElementwiseAffine(2, shift=1.0), x=x)
+    assert proof.holds and "these x come back in float32" in [check.claim for check in proof.checks]
+    lost = next(check for check in prove(Saturated([3]), x=torch.rand(4, 3)).checks if "come back" in check.claim)
+    assert not lost.holds
+
+
+class Saturated(Transform):
+    """x = z, by way of z + 10⁸: in float32 nothing is left of a small z."""
+
+    def forward(self, z: torch.Tensor, context: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        return (z + 1e8) - 1e8, z.new_zeros(z.shape[:-1])
+
+    def inverse(self, x: torch.Tensor, context: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, x.new_zeros(x.shape[:-1])
+
+
+def test_a_conditional_map_is_proved_at_a_context() -> None:
+    from flowlib.models import real_nvp
+
+    torch.manual_seed(0)
+    flow = real_nvp(layers=2, hidden=[8], context_dim=2)
+    assert prove(flow, context=torch.ones(2)).holds and prove(flow.transform, context=torch.ones(2)).holds

@@ -32,6 +32,7 @@ METADATA = {
 KEPT = {"tags", "jupyter"}  # of a cell's metadata: nbval's tags, and whether it is folded
 MAX_BYTES, MAX_LINES, MAX_SECONDS, TIMEOUT = 2_000_000, 25, 25, 120
 VARYING = "nbval-ignore-output"
+BESIDE = re.compile(r"""\b(?:Path|open)\(["'][\w.]""")
 MACHINE = re.compile(r"(?<![\w./])/(?:home|root|tmp|opt|work|Users|mnt)/[\w.-]+|\b[A-Z]:\\Users\\")
 
 
@@ -77,6 +78,8 @@ def cell_findings(cell: NotebookNode, expected: int) -> Iterator[str]:
         yield f"stored as run number {cell.execution_count}, expected {expected} (make notebooks)"
     if (lines := len(cell.source.splitlines())) > MAX_LINES:
         yield f"{lines} lines of code; at most {MAX_LINES} (move the rest into flowlib)"
+    if found := BESIDE.search(cell.source):
+        yield f"{found.group()}… looks beside the page, but readers run a copy elsewhere (flowlib.course.stored)"
     for output in cell.outputs:
         data = output.get("data", {})
         if output.output_type == "error" and "raises-exception" not in tags(cell):

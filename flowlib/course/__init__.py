@@ -1,7 +1,8 @@
-"""What belongs to the pages: exercises that check themselves, whether a machine is ready, stored results."""
+"""What belongs to the pages: exercises that check themselves, whether a machine is ready, stored results, bars."""
 
 from flowlib.course.exercises import check
 from flowlib.course.machine import check_machine
+from flowlib.course.progress import progress
 from flowlib.course.stored import stored
 
-__all__ = ["check", "check_machine", "stored"]
+__all__ = ["check", "check_machine", "progress", "stored"]

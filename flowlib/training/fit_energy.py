@@ -16,17 +16,18 @@ from flowlib.training import verdict
 from flowlib.training.batches import HELD_OUT, mean_in_chunks
 from flowlib.training.descend import descend
 from flowlib.training.history import History
-from flowlib.training.inputs import check_energy, check_flow, check_numbers
+from flowlib.training.inputs import check_context, check_energy, check_flow, check_numbers
 from flowlib.training.seeds import seeded
 
 
 def fit_energy(
     flow: Flow,
-    energy: Callable[[Tensor], Tensor],
+    energy: Callable[..., Tensor],
     steps: int = 2000,
     batch: int = 512,
     lr: float = 5e-3,
     *,
+    context: Tensor | None = None,
     anneal: bool = True,
     clip: float = 5.0,
     snapshots: int = 0,
@@ -39,6 +40,8 @@ def fit_energy(
     Args:
         flow: what is trained, in place.
         energy: U, x (n, D) -> (n,), made of torch operations. Its `log_z`, where known, gives the floor −log Z.
+        context: rows of conditions (m, C) of a conditional flow: each batch draws some of them, and the energy is asked
+            with them, U(x, c).
         steps, batch, lr, clip, snapshots, seed: as in `fit`. Planar flows, with few parameters, bear lr = 0.02 to 0.05.
         anneal: weigh U with β = 0.01 at the start, growing to 1 by the middle of the fit, so that samples see all modes
             before they settle (Rezende and Mohamed 2015, section 6.1). Recorded losses are those of β = 1.
@@ -48,29 +51,32 @@ def fit_energy(
     >>> len(history.losses)
     3
     """
-    check_flow("fit_energy", flow, context_given=False)
+    check_flow("fit_energy", flow, context_given=context is not None)
     lr, clip = check_numbers("fit_energy", steps, batch, lr, clip, snapshots)
     log_z = getattr(energy, "log_z", None)
     with seeded(seed, next(flow.parameters()).device):
-        check_energy(energy, flow)
+        contexts = () if context is None else (check_context(context, flow, len(context)),)
+        check_energy(energy, flow, *contexts)
         noise = flow.base.sample(HELD_OUT)
+        fixed = tuple(rows[torch.arange(HELD_OUT, device=rows.device) % len(rows)] for rows in contexts)
 
         def loss_at(step: int) -> tuple[Tensor, Tensor]:
             beta = min(1.0, 0.01 + 2.0 * step / steps) if anneal else 1.0
-            x, log_q = flow.sample_with_log_prob(batch)
-            log_q, u = log_q.mean(), energy(x).mean()
+            given = tuple(rows[torch.randint(len(rows), (batch,), device=rows.device)] for rows in contexts)
+            x, log_q = flow.sample_with_log_prob(batch, *given)
+            log_q, u = log_q.mean(), energy(x, *given).mean()
             return log_q + beta * u, log_q + u
 
-        def losses(z: Tensor) -> Tensor:
-            x, log_det = flow.transform(z)
-            return flow.base.log_prob(z) - log_det + energy(x)
+        def losses(z: Tensor, *given: Tensor) -> Tensor:
+            x, log_det = flow.transform(z, *given)
+            return flow.base.log_prob(z) - log_det + energy(x, *given)
 
         def evaluate() -> float:
-            return mean_in_chunks(losses, (noise,))
+            return mean_in_chunks(losses, (noise, *fixed))
 
         def explain() -> str:
-            x, _ = flow.transform(noise)
-            bad = int((~energy(x).isfinite()).sum())
+            x, _ = flow.transform(noise, *fixed)
+            bad = int((~energy(x, *fixed).isfinite()).sum())
             if bad:
                 return f"Likely cause: the energy is nan or infinite at {bad} of {len(x)} samples of the best flow."
             return f"Likely cause: the steps are too long; try lr={lr / 10:g} (it was {lr:g}) or a smaller clip."
@@ -80,5 +86,6 @@ def fit_energy(
             floor=None if log_z is None else -float(log_z),
         )  # fmt: skip
         with torch.no_grad():
-            history.verdict = verdict.of_energy(history, losses(noise), flow.transform(noise)[0], energy)
+            nats, x = losses(noise, *fixed), flow.transform(noise, *fixed)[0]
+            history.verdict = verdict.of_energy(history, nats, x, lambda x: energy(x, *fixed))
     return history

@@ -20,7 +20,7 @@ def check_flow(owner: str, flow: Flow, context_given: bool) -> None:
         raise ValueError(f"{owner}: the flow has no trainable parameters.")
     needed = flow.context_dim
     if needed and not context_given:
-        what = "labels or conditions, one row for each row of data" if owner == "fit" else "only fit can give it one"
+        what = "labels or conditions, one row for each row of data" if owner == "fit" else "rows of conditions"
         raise ValueError(f"{owner}: the flow needs a context of {needed} numbers a point ({what}); got none.")
     if context_given and not needed:
         raise ValueError(f"{owner}: got a context, but the flow takes none. Build it with context_dim=...")
@@ -60,7 +60,7 @@ def check_data(data: Tensor, flow: Flow, name: str = "data") -> Tensor:
 def check_context(context: Tensor | None, flow: Flow, rows: int, name: str = "data") -> Tensor:
     """The context on the device of the flow, one row for each row of data."""
     needed = flow.context_dim
-    expected = f"fit: context must be a tensor of shape ({rows}, {needed}), one row for each row of {name}"
+    expected = f"context must be a tensor of shape ({rows}, {needed}), one row for each row of {name}"
     if not isinstance(context, Tensor):
         raise TypeError(f"{expected}; got {type(context).__name__}. Convert with torch.as_tensor first.")
     if context.shape != (rows, needed):
@@ -70,7 +70,7 @@ def check_context(context: Tensor | None, flow: Flow, rows: int, name: str = "da
             hint = " Give it a second dimension: context[:, None]." if needed == 1 else hint
         raise ValueError(f"{expected}; got shape {tuple(context.shape)}.{hint}")
     if not context.isfinite().all():
-        raise ValueError("fit: context holds nan or inf.")
+        raise ValueError("context holds nan or inf.")
     return context.detach().to(next(flow.parameters()).device)
 
 
@@ -102,12 +102,13 @@ def numbers(values: Tensor, most: int = 6) -> str:
     return f"[{', '.join(f'{value:.4g}' for value in few)}{', …' if values.numel() > most else ''}]"
 
 
-def check_energy(energy: Callable[[Tensor], Tensor], flow: Flow) -> None:
-    """Try the energy on a few samples: one finite number a point, with a gradient."""
+def check_energy(energy: Callable[..., Tensor], flow: Flow, *contexts: Tensor) -> None:
+    """Try the energy on a few samples, with contexts if there are any: one finite number a point, with a gradient."""
     if not callable(energy):
         raise TypeError(f"fit_energy expects an energy, a function x (n, D) -> (n,); got {type(energy).__name__}.")
-    x = flow.sample(4).detach()
-    u = energy(x.requires_grad_())
+    given = tuple(rows[torch.arange(4, device=rows.device) % len(rows)] for rows in contexts)
+    x = flow.sample(4, *given)
+    u = energy(x.requires_grad_(), *given)
     expected = f"fit_energy: the energy must return one number a point, a tensor of shape (4,) for x {tuple(x.shape)}"
     if not isinstance(u, Tensor):
         raise TypeError(f"{expected}; got {type(u).__name__}.")

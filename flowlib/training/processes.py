@@ -53,6 +53,10 @@ def processes(device: str = "auto") -> Iterator[Processes]:
         device: "cpu", "cuda", "cuda:1", or "auto": CUDA where there is one.
     """
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if count > 1 and ":" in device:
+        raise ValueError(
+            f"--device {device} puts all {count} processes on one GPU. Say --device cuda, or leave it out."
+        )
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))
     if count == 1:
         yield Processes(device=chosen)

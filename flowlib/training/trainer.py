@@ -108,7 +108,7 @@ class Trainer:
         self.images, self.labels = data.train.images.to(self.device), data.train.labels.to(self.device)
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.model = model.to(self.device, memory_format=self.layout).train()
-        auto = "bfloat16" if self.device.type == "cuda" else "float32"
+        auto = "bfloat16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
         self.precision = auto if settings.precision == "auto" else settings.precision
         if self.precision == "bfloat16":
             networks_in_bfloat16(self.model)

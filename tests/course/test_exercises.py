@@ -1,7 +1,9 @@
 """Exercises: each right answer passes, each classic mistake is named, each folded solution on a page is right."""
 
 import json
+import math
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,14 +99,27 @@ SQUARES.mistake("Only the first mistake that agrees is named.", plain_sum)
         (lambda x: (x * x).sum(), False, "You summed over the batch."),
         (plain_sum, False, "You did not square."),
         (lambda x: x, False, "returned shape (2, 2); expected shape (2,)"),
-        (lambda x: x.square().sum(-1) + 1, False, "Not yet. For [[1.0, 2.0], [3.0, 4.0]] it gives [6.0, 26.0]"),
+        (lambda x: x.square().sum(-1) + x[:, 0], False, "Not yet. For [[1.0, 2.0], [3.0, 4.0]] it gives [6.0, 28.0]"),
         (lambda x: "five", False, "returned a str; expected shape (2,)"),
         (lambda x: (x.square().sum(-1), 0.0), False, "returned 2 values; expected 1"),
         (lambda x: x.no_such_thing(), False, "raised AttributeError"),
         (lambda: 0.0, False, "raised TypeError"),
         (3.0, False, "check needs the function itself"),
         (lambda x: x.square_().sum(-1), True, "Right"),
-        (lambda x: torch.full((2,), torch.nan), False, "Not yet"),
+        (lambda x: torch.full((2,), torch.nan), False, "2 of 2 numbers are nan"),
+        (lambda x: -x.square().sum(-1), False, "Only the sign is wrong"),
+        (lambda x: x.square().sum(-1).log(), False, "That is the logarithm of the right answer"),
+        (lambda x: x.square().sum(-1).div(5).exp(), False, "Not yet"),
+        (lambda x: x.square().sum(-1) + math.log(2), False, "off by the same number everywhere, log 2"),
+        (lambda x: 3 * x.square().sum(-1), False, "It is 3 times the right answer"),
+        (lambda x: x.square().sum(-1).mean(), False, "You averaged over everything: 2 numbers are asked for"),
+        (lambda x: x.square(), False, "not yet summed over the last dimension"),
+        (lambda x: [float(v) for v in x.square().sum(-1)], True, "Right"),
+        (lambda x: list(x.square().sum(-1)), True, "Right"),
+        (lambda x: tuple(x.square().sum(-1)), True, "Right"),
+        (lambda x: x.square().sum(-1).to(torch.complex64), False, "returned a Tensor; expected shape (2,)"),
+        (lambda x: sys.exit(1), False, "raised SystemExit"),
+        (lambda x: print(x) or x.square().sum(-1), True, "Right"),
     ],
 )
 def test_verdicts(attempt, passed: bool, words: str) -> None:
@@ -116,3 +131,59 @@ def test_verdicts(attempt, passed: bool, words: str) -> None:
 def test_an_unknown_exercise_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="no exercise is called 'planar'; there are: "):
         check("planar", len)
+
+
+def forgetful(x: torch.Tensor) -> None:
+    x.square().sum(-1)
+
+
+def test_a_forgotten_return_is_no_stub() -> None:
+    verdict = SQUARES.check(forgetful)
+    assert verdict.passed is False and "Is there a `return`" in verdict.message
+
+
+def test_an_attempt_is_called_once_for_each_input_and_prints_once(capsys) -> None:
+    calls = []
+    both = Exercise("both", lambda x: 2 * x, inputs=[(torch.arange(3.0),), (torch.arange(5.0),)])
+    both.mistake("Squared.", lambda x: x.square())
+
+    def attempt(x: torch.Tensor) -> torch.Tensor:
+        calls.append(x)
+        print("called with", len(x))
+        return 3 * x
+
+    assert both.check(attempt).passed is False
+    assert len(calls) == 2 and capsys.readouterr().out == "called with 3\n"
+
+
+def test_an_attempt_that_raises_on_a_later_input_does_not_hide_its_mistake() -> None:
+    def logarithm(x: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([math.log(value) for value in x.tolist()])
+
+    roots = Exercise(
+        "roots", lambda x: x.abs().log(), inputs=[(torch.tensor([1.0, 2.0]),), (torch.tensor([-1.0, 2.0]),)]
+    )
+    roots.mistake("The absolute value is missing.", logarithm)
+    assert roots.check(logarithm).message == "The absolute value is missing."
+    assert "raised ValueError: math domain error" in roots.check(lambda x: logarithm(x) + 0.5).message
+
+
+def test_a_loop_without_end_is_ended(monkeypatch) -> None:
+    monkeypatch.setattr("flowlib.course.exercises.attempt.LIMIT", 0.2)
+
+    def endless(x: torch.Tensor) -> torch.Tensor:
+        while True:
+            pass
+
+    assert "did not end within 0.2 seconds" in SQUARES.check(endless).message
+
+
+def test_two_numbers_may_come_as_a_list_or_a_stack() -> None:
+    pair = Exercise("pair", lambda x: (x.mean(), x.std()), inputs=[(torch.arange(4.0),), (torch.arange(7.0),)])
+    for attempt in (
+        lambda x: [x.mean(), x.std()],
+        lambda x: torch.stack([x.mean(), x.std()]),
+        lambda x: (x.mean()[None], x.std()),
+    ):
+        assert pair.check(attempt).passed is True
+    assert pair.check(lambda x: x.mean()).message == "Your function returned 1 values; expected 2."

@@ -85,6 +85,7 @@ def test_a_notebook_is_in_the_map_of_the_readme(path):
 BROKEN = {
     "out of order": (lambda cell: cell.update(execution_count=7), "run number 7, expected 1"),
     "too long": (lambda cell: cell.update(source="a = 1\n" * 26), "26 lines of code"),
+    "a file beside it": (lambda cell: cell.update(source="Path('data/a.json')"), "looks beside the page"),
     "an error": (
         lambda cell: cell.outputs.append(
             nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[]),

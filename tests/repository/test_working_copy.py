@@ -1,6 +1,7 @@
 """`make lab` opens a copy of the pages: kept where the reader changed something, brought up to date elsewhere."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from lab.working_copy import update
 from tools.lab import ROOT
+from tools.notebooks import course
 
 PAGE = "01_line.ipynb"
 
@@ -58,6 +60,19 @@ def test_what_the_reader_changed_stays_and_the_new_page_lies_beside(folders) -> 
     assert update(course, own) == []
 
 
+def test_a_new_page_that_the_reader_went_on_with_stays_too(folders) -> None:
+    course, own = folders
+    write(own / PAGE, "a = 'mine'")
+    write(course / PAGE, "a = 2")
+    update(course, own)
+    write(own / "01_line (new).ipynb", "a = 'mine again'")
+    write(course / PAGE, "a = 3")
+    assert update(course, own)[0].endswith("the course has a newer one: 01_line (new 2).ipynb")
+    write(course / PAGE, "a = 4")
+    assert update(course, own)[0].endswith("the course has a newer one: 01_line (new 2).ipynb")
+    assert [source(path) for path in sorted(own.glob("*.ipynb"))] == ["a = 4", "a = 'mine again'", "a = 'mine'"]
+
+
 def test_a_file_that_is_no_notebook_any_more_is_the_readers(folders) -> None:
     course, own = folders
     (own / PAGE).write_text("half a file")
@@ -77,6 +92,14 @@ def test_the_copy_is_no_part_of_the_repository() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout of git")
     assert subprocess.run(asked, cwd=ROOT, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("page", course(), ids=lambda page: page.stem)
+def test_links_lead_from_a_copy_to_where_they_lead_from_the_page(page: Path) -> None:
+    """To another page, of which there is a copy too, or out of the folder, beside which the copies lie."""
+    text = "".join(cell.source for cell in nbformat.read(page, 4).cells if cell.cell_type == "markdown")
+    for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+\.\w+)", text):
+        assert (page.parent / link).resolve() in course() or (link.startswith("../") and (ROOT / link[3:]).exists())
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")

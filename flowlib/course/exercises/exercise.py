@@ -2,12 +2,15 @@
 
 import functools
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from flowlib.course.exercises.attempt import Outcome, copies, is_stub, names_in, outcome
+from flowlib.course.exercises.probes import probe
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Exercise:
         tolerance: how far from the answer still counts as right, absolute and relative.
         mistakes: (its sentence, the function that makes it) for each classic wrong answer; `mistake` adds one. The
             first that agrees with an attempt is named.
+        also: other functions that are right.
+        without: name -> the sentence for an attempt that is right but uses this name, against the exercise's own rule.
+        canonical: brings a result that is right in another form into that of the answer.
     """
 
     name: str
@@ -46,6 +52,9 @@ class Exercise:
     inputs: Sequence[tuple]
     tolerance: float = 1e-4
     mistakes: list[tuple[str, Callable]] = field(default_factory=list)
+    also: Sequence[Callable] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
+    canonical: Callable[[Any], Any] = field(default=lambda value: value)
 
     def mistake(self, sentence: str, wrong: Callable | None = None) -> Callable:
         """Name a classic wrong answer by its sentence; without `wrong`, as a decorator above the wrong function."""
@@ -55,58 +64,84 @@ class Exercise:
         return wrong
 
     def check(self, attempt: Callable) -> Verdict:
-        """Judge the learner's function on every input."""
+        """Judge the learner's function: called once on every input, its prints shown for the first."""
         if not callable(attempt):
             return Verdict(
                 False, f"check needs the function itself, without brackets; it got {type(attempt).__name__}."
             )
-        wrong_at = None
-        for arguments in self.inputs:
-            try:
-                value = attempt(*copies(arguments))
-            except Exception as error:  # a learner's function may raise anything: the verdict must say what
-                return Verdict(
-                    False, f"Your function raised {type(error).__name__}: {error}  (called with {shown(arguments)})"
-                )
-            if value is None or value is Ellipsis or value is NotImplemented:
-                return Verdict(None, "Not filled in yet: replace the ... in the cell above, run it, then run this one.")
-            if wrong_at is None and not self.agrees(value, self.answer(*copies(arguments))):
-                wrong_at = arguments, value
-        if wrong_at is None:
-            return Verdict(True, f"Right, on all {len(self.inputs)} inputs.")
-        return Verdict(False, self.named_mistake(attempt) or self.difference(*wrong_at))
+        if is_stub(attempt):
+            return Verdict(None, "Not filled in yet: replace the ... in the cell above, run it, then run this one.")
+        outcomes = [outcome(attempt, arguments, quiet=k > 0) for k, arguments in enumerate(self.inputs)]
+        if any(self.all_agree(outcomes, answer) for answer in (self.answer, *self.also)):
+            broken = [sentence for name, sentence in self.without.items() if name in names_in(attempt)]
+            return Verdict(not broken, broken[0] if broken else f"Right, on all {len(self.inputs)} inputs.")
+        return Verdict(False, self.named_mistake(outcomes) or self.first_fault(outcomes))
 
-    def named_mistake(self, attempt: Callable) -> str | None:
+    def all_agree(self, outcomes: Sequence[Outcome], function: Callable) -> bool:
+        """Whether a function gives the same on every input; where both raise the same kind of error, they agree."""
+        for each, arguments in zip(outcomes, self.inputs, strict=True):
+            other = outcome(function, arguments)
+            same = type(each.error) is type(other.error)
+            if not same or (each.error is None and not self.agrees(each.value, other.value)):
+                return False
+        return any(each.error is None for each in outcomes)
+
+    def named_mistake(self, outcomes: Sequence[Outcome]) -> str | None:
         """The sentence of the first classic mistake that agrees with the attempt on every input, if there is one."""
-        for sentence, wrong in self.mistakes:
-            if all(self.agrees(attempt(*copies(a)), wrong(*copies(a))) for a in self.inputs):
-                return sentence
-        return None
+        return next((sentence for sentence, wrong in self.mistakes if self.all_agree(outcomes, wrong)), None)
+
+    def first_fault(self, outcomes: Sequence[Outcome]) -> str:
+        """What is wrong with an attempt that makes none of the classic mistakes."""
+        for each, arguments in zip(outcomes, self.inputs, strict=True):
+            if each.error is not None:
+                kind = type(each.error).__name__
+                return f"Your function raised {kind}: {each.error}  (called with {shown(arguments)})"
+            if each.value is None or each.value is Ellipsis or each.value is NotImplemented:
+                return "Your function gives nothing back. Is there a `return` in front of its last line?"
+        expected = [self.answer(*copies(arguments)) for arguments in self.inputs]
+        pairs = [(as_tensor(a.value), as_tensor(b)) for a, b in zip(outcomes, expected, strict=True)]
+        if all(a is not None and b is not None for a, b in pairs) and (
+            found := probe(*map(list, zip(*pairs, strict=True)))
+        ):
+            return found
+        at = next(k for k, b in enumerate(expected) if not self.agrees(outcomes[k].value, b))
+        return self.difference(self.inputs[at], outcomes[at].value)
 
     def difference(self, arguments: tuple, value: Any) -> str:
         """Where the attempt and the answer part, without a name for the mistake."""
-        for got, expected in zip(parts(value), parts(self.answer(*copies(arguments))), strict=False):
-            got = as_tensor(got)
-            if got is None:
-                return f"Your function returned a {type(value).__name__}; expected {shape_of(expected)}."
-            if got.shape != as_tensor(expected).shape:
-                return f"Your function returned shape {tuple(got.shape)}; expected {shape_of(expected)}."
         expected = self.answer(*copies(arguments))
         if len(parts(value)) != len(parts(expected)):
             return f"Your function returned {len(parts(value))} values; expected {len(parts(expected))}."
+        for got, right in zip(parts(value), parts(expected), strict=True):
+            got = as_tensor(got)
+            if got is None:
+                return f"Your function returned a {type(value).__name__}; expected {shape_of(right)}."
+            if got.shape != as_tensor(right).shape:
+                return f"Your function returned shape {tuple(got.shape)}; expected {shape_of(right)}."
         return f"Not yet. For {shown(arguments)} it gives {shown((value,))}; expected {shown((expected,))}."
 
     def agrees(self, value: Any, expected: Any) -> bool:
-        """Whether two results have the same parts, shapes and, up to the tolerance, numbers."""
-        if len(parts(value)) != len(parts(expected)):
-            return False
-        pairs = [(as_tensor(a), as_tensor(b)) for a, b in zip(parts(value), parts(expected), strict=True)]
-        return all(
+        """Whether two results have the same numbers up to the tolerance, in the same parts and shapes; a list for a
+        tensor, a stack for a tuple, and one number in a shape of ones will do."""
+        value, expected = fitted(self.canonical(value), expected), self.canonical(expected)
+        pairs = [(as_tensor(a), as_tensor(b)) for a, b in zip(value, parts(expected), strict=False)]
+        return len(value) == len(parts(expected)) and all(
             a is not None
-            and a.shape == b.shape
-            and torch.allclose(a, b, self.tolerance, self.tolerance, equal_nan=True)
+            and (a.shape == b.shape or a.numel() == b.numel() == 1)
+            and torch.allclose(a.reshape(b.shape), b, self.tolerance, self.tolerance, equal_nan=True)
             for a, b in pairs
         )
+
+
+def fitted(value: Any, expected: Any) -> tuple:
+    """The parts of a value as those of the expected one: several numbers in one list, or one in several."""
+    wanted = parts(expected)
+    if len(wanted) > 1 and not isinstance(value, tuple):
+        whole = as_tensor(value)
+        return parts(value) if whole is None or whole.dim() == 0 or len(whole) != len(wanted) else tuple(whole)
+    if len(wanted) == 1 and isinstance(value, tuple) and len(value) != 1:
+        return (list(value),)
+    return parts(value)
 
 
 def parts(value: Any) -> tuple:
@@ -117,14 +152,12 @@ def parts(value: Any) -> tuple:
 def as_tensor(value: Any) -> Tensor | None:
     """`value` as a detached float64 tensor, None if it holds no numbers."""
     try:
-        return torch.as_tensor(value).detach().double()
+        tensor = (
+            torch.as_tensor(value) if not isinstance(value, list) else torch.stack([torch.as_tensor(v) for v in value])
+        )
+        return None if tensor.is_complex() else tensor.detach().double()
     except (TypeError, ValueError, RuntimeError):
         return None
-
-
-def copies(arguments: tuple) -> tuple:
-    """The arguments with fresh tensors, so that an attempt that writes into them harms nobody."""
-    return tuple(a.clone() if isinstance(a, Tensor) else a for a in arguments)
 
 
 def shape_of(value: Any) -> str:

@@ -8,12 +8,14 @@ from torch import Tensor
 from flowlib.bases import StandardNormal
 from flowlib.core import Base, Transform
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import normal_log_prob
+from flowlib.course.exercises.shared import drawn, normal_log_prob
 from flowlib.transforms import Planar, Radial
 
 POINTS = torch.tensor([[0.5, -1.0], [-0.3, 0.4], [1.5, 0.2]])
 PLANAR = Planar(2, u=[1.0, 0.5], w=[1.0, 1.0], b=0.5)
 RADIAL = Radial(2, z0=[0.5, 0.0], alpha=1.0, beta=2.0)
+POINTS5, PLANAR5 = drawn(4, 5), Planar(5, u=drawn(5, seed=1), w=drawn(5, seed=2), b=-0.4)
+RADIAL5 = Radial(5, z0=drawn(5, seed=3), alpha=0.7, beta=1.5)
 SUMMED = "You summed over the batch: each point has its own number, so n points in, n numbers out."
 
 
@@ -26,7 +28,9 @@ def line_log_prob(x: Tensor) -> Tensor:
 
 
 line = Exercise(
-    "00_line_log_prob", line_log_prob, inputs=[(torch.tensor([1.0, 3.0]),), (torch.tensor([-2.0, 0.5, 4.0]),)]
+    "00_line_log_prob",
+    line_log_prob,
+    inputs=[(torch.tensor([1.0, 3.0]),), (torch.tensor([-2.0, 0.5, 4.0]),), (drawn(7),)],
 )
 line.mistake(
     "The volume term has the wrong sign: lengths double, so the same probability is spread thinner, and the log "
@@ -69,7 +73,12 @@ def sample_log_prob(transform: Transform, base: Base, z: Tensor) -> Tensor:
 sample = Exercise(
     "00_sample_log_prob",
     sample_log_prob,
-    inputs=[(PLANAR, StandardNormal(2), POINTS), (RADIAL, StandardNormal(2), POINTS)],
+    inputs=[
+        (PLANAR, StandardNormal(2), POINTS),
+        (RADIAL, StandardNormal(2), POINTS),
+        (PLANAR5, StandardNormal(5), POINTS5),
+    ],
+    without={"inverse": "The numbers are right, but `inverse` was not to be used: one call of forward is enough."},
 )
 sample.mistake(
     "You added the log_det of forward. That log_det says how much forward stretches; where it stretches, the density "
@@ -100,7 +109,11 @@ def two_log_det(first: Transform, second: Transform, z: Tensor) -> Tensor:
     return log_det + second(y)[1]
 
 
-two_maps = Exercise("00_two_log_det", two_log_det, inputs=[(PLANAR, RADIAL, POINTS), (RADIAL, PLANAR, POINTS)])
+two_maps = Exercise(
+    "00_two_log_det",
+    two_log_det,
+    inputs=[(PLANAR, RADIAL, POINTS), (RADIAL, PLANAR, POINTS), (PLANAR5, RADIAL5, POINTS5)],
+)
 two_maps.mistake(
     "You took both log_dets at z. The second map never sees z: it stretches the place where the first one put the "
     "point.",

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import normal_log_prob
+from flowlib.course.exercises.shared import drawn, normal_log_prob
 
 POINTS = torch.tensor([-3.0, -0.5, 0.7, 2.0])
 
@@ -25,6 +25,7 @@ affine = Exercise(
         (POINTS, torch.tensor(2.0), torch.tensor(1.0)),
         (POINTS, torch.tensor(0.25), torch.tensor(-0.5)),
         (POINTS, torch.tensor(-3.0), torch.tensor(0.5)),
+        (drawn(7), torch.tensor(1.7), torch.tensor(-2.0)),
     ],
 )
 affine.mistake(
@@ -64,7 +65,11 @@ def chain_log_det(z: Tensor, a: Tensor, b: Tensor) -> Tensor:
 chain = Exercise(
     "01_chain_log_det",
     chain_log_det,
-    inputs=[(POINTS, torch.tensor(0.5), torch.tensor(1.0)), (POINTS, torch.tensor(-1.5), torch.tensor(0.2))],
+    inputs=[
+        (POINTS, torch.tensor(0.5), torch.tensor(1.0)),
+        (POINTS, torch.tensor(-1.5), torch.tensor(0.2)),
+        (drawn(7), torch.tensor(0.8), torch.tensor(-0.6)),
+    ],
 )
 chain.mistake(
     "You took the slope of the second map at z. When the second map acts, the point is no longer at z: take it where "
@@ -94,7 +99,7 @@ def lognormal_log_prob(x: Tensor) -> Tensor:
 lognormal = Exercise(
     "01_lognormal_log_prob",
     lognormal_log_prob,
-    inputs=[(torch.tensor([0.1, 0.5, 2.0, 5.0]),), (torch.tensor([1.5, 3.0]),)],
+    inputs=[(torch.tensor([0.1, 0.5, 2.0, 5.0]),), (torch.tensor([1.5, 3.0]),), (drawn(7).exp(),)],
 )
 lognormal.mistake(
     "You found z and evaluated p_Z there, but the stretch is missing: the exponential pulls large z apart and pushes "
@@ -128,7 +133,11 @@ def sigmoid_log_det(z: Tensor) -> Tensor:
 sigmoid = Exercise(
     "01_sigmoid_log_det",
     sigmoid_log_det,
-    inputs=[(torch.tensor([[0.0, 1.0, -2.0], [3.0, -0.5, 0.5]]),), (torch.tensor([[40.0, 0.0], [-1.0, 2.0]]),)],
+    inputs=[
+        (torch.tensor([[0.0, 1.0, -2.0], [3.0, -0.5, 0.5]]),),
+        (torch.tensor([[40.0, 0.0], [-1.0, 2.0]]),),
+        (drawn(4, 5),),
+    ],
 )
 sigmoid.mistake(
     "You summed over the batch (dimension 0). Each point has its own determinant: sum over the D numbers of one point "
@@ -176,7 +185,7 @@ def uniform_to_normal(u: Tensor) -> tuple[Tensor, Tensor]:
 uniform = Exercise(
     "01_uniform_to_normal",
     uniform_to_normal,
-    inputs=[(torch.tensor([0.1, 0.5, 0.9]),), (torch.tensor([0.02, 0.3, 0.75]),)],
+    inputs=[(torch.tensor([0.1, 0.5, 0.9]),), (torch.tensor([0.02, 0.3, 0.75]),), (drawn(7).sigmoid(),)],
 )
 uniform.mistake(
     "Your z is right; the sign of the log-determinant is that of Φ, the way back. The call that goes u → z stretches "

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import log_det_of, normal_log_prob
+from flowlib.course.exercises.shared import drawn, log_det_of, normal_log_prob
 
 # --- 2.1: the log of an area, for a batch
 
@@ -24,7 +24,15 @@ def log_abs_det(J):
     return det(J).abs().log()
 
 
-area = Exercise("02_log_abs_det", log_abs_det, inputs=[(J,)])
+area = Exercise(
+    "02_log_abs_det",
+    log_abs_det,
+    without={
+        name: f"The numbers are right, but `{name}` was not to be used: take ad − bc."
+        for name in ("linalg", "slogdet", "logdet")
+    },
+    inputs=[(J,), (drawn(5, 2, 2),)],
+)
 area.mistake(
     "You took the log of the signed area: where the map flips the plane, det J is negative and its log is nan. A "
     "density needs the size of the area, so the absolute value comes before the log.",
@@ -64,7 +72,11 @@ def linear_log_prob(x, A, b):
     return normal_log_prob(pulled_back(x, A, b)) - log_det_of(A)
 
 
-linear = Exercise("02_linear_log_prob", linear_log_prob, inputs=[(X, A, B), (X3, A3, B3)])
+linear = Exercise(
+    "02_linear_log_prob",
+    linear_log_prob,
+    inputs=[(X, A, B), (X3, A3, B3), (drawn(6, 4), drawn(4, 4, seed=1), drawn(4, seed=2))],
+)
 linear.mistake(
     "The sign of log |det A| is wrong. Where A spreads the mass over a larger area (|det A| > 1) the density must go "
     "down.",
@@ -121,7 +133,7 @@ def correlation(A):
 correlated = Exercise(
     "02_correlation",
     correlation,
-    inputs=[(torch.tensor([[1.5, 0.4], [-0.7, 0.6]]),), (torch.tensor([[1.0, 0.0], [2.0, 0.5]]),)],
+    inputs=[(torch.tensor([[1.5, 0.4], [-0.7, 0.6]]),), (torch.tensor([[1.0, 0.0], [2.0, 0.5]]),), (drawn(2, 2),)],
 )
 correlated.mistake(
     "You used AᵀA where the covariance is AAᵀ. The transpose makes no difference to det A, but it does here: AAᵀ "
@@ -158,7 +170,15 @@ def lu_log_det(L, U):
     return U.diagonal().abs().log().sum()
 
 
-lu = Exercise("02_lu_log_det", lu_log_det, inputs=[(L3, U3), (L2, U2)])
+lu = Exercise(
+    "02_lu_log_det",
+    lu_log_det,
+    without={
+        name: f"The numbers are right, but `{name}` was not to be used: the diagonal of U is all that is needed."
+        for name in ("linalg", "slogdet", "logdet")
+    },
+    inputs=[(L3, U3), (L2, U2), (drawn(5, 5).tril(-1) + torch.eye(5), drawn(5, 5, seed=1).triu())],
+)
 lu.mistake(
     "You multiplied the logs. The determinant is a product, so its log is a sum.",
     lambda L, U: U.diagonal().abs().log().prod(),

@@ -6,12 +6,16 @@ from torch.nn.functional import softplus
 
 from flowlib.course.exercises.exercise import Exercise
 from flowlib.course.exercises.shared import INVERSE_LOG_DET, SUMMED_LOG_DET, normal_log_prob
-from flowlib.transforms.planar import admissible
+from flowlib.transforms.planar import Planar, admissible
 
 Z = torch.tensor([[0.0, 0.0], [1.0, -0.5], [-1.5, 2.0], [0.3, 0.8]])  # (4, 2)
 U, W, B = torch.tensor([1.5, 0.5]), torch.tensor([1.0, -0.4]), torch.tensor(0.3)  # w·u = 1.3
 FOLDING = torch.tensor([-3.0, 0.5])  # as u: w·u = −3.2, the determinant is negative near the ridge
 Z5 = torch.tensor([[0.2, -1.0, 0.5, 1.5, -0.3], [1.0, 1.0, -2.0, 0.0, 0.4]])  # (2, 5)
+USED_U_HAT = (
+    "flowlib's Planar uses û in place of u, so where w·u is below zero this is another map. Here u is meant as it is: "
+    "write the formula, or give Planar constrain=False."
+)
 
 
 # --- 3.1: the log-determinant of a planar flow
@@ -28,6 +32,10 @@ def planar_log_det(z, u, w, b):
 
 
 planar = Exercise("03_planar_log_det", planar_log_det, inputs=[(Z, U, W, B), (Z, FOLDING, W, B), (Z5, Z5[1], Z5[0], B)])
+planar.mistake(
+    USED_U_HAT,
+    lambda z, u, w, b: Planar(len(u), u, w, b)(z)[1].detach(),
+)
 planar.mistake(
     "The sign between 1 and w·u h' is wrong: a push along w (w·u > 0) expands, so it must add.",
     lambda z, u, w, b: planar_log_det(z, -u, w, b),
@@ -190,10 +198,15 @@ def planar_inverse(x, u, w, b):
 inverse = Exercise(
     "03_planar_inverse",
     planar_inverse,
+    without={
+        name: f"The numbers are right, but `{name}` is flowlib's: write the formula itself."
+        for name in ("Planar", "prove", "Flow")
+    },
     inputs=[
         (pushed(Z, U, W, B), U, W, B),
         (pushed(Z, 2.0 * U, W, B), 2.0 * U, W, B),
         (pushed(Z, -0.6 * U, W, B), -0.6 * U, W, B),
+        (pushed(Z5, -0.2 * Z5[1], Z5[0], B), -0.2 * Z5[1], Z5[0], B),
     ],
 )
 inverse.mistake(
@@ -235,8 +248,13 @@ def log_prob_of_sample(z, u, w, b):
 sample = Exercise(
     "03_log_prob_of_sample",
     log_prob_of_sample,
+    without={
+        name: f"The numbers are right, but `{name}` is flowlib's: write the formula itself."
+        for name in ("Planar", "prove", "Flow")
+    },
     inputs=[(Z, U, W, B), (Z, -0.6 * U, W, B), (Z5, -0.2 * Z5[1], Z5[0], B)],
 )
+sample.mistake(USED_U_HAT, lambda z, u, w, b: normal_log_prob(z) - Planar(len(u), u, w, b)(z)[1].detach())
 sample.mistake(
     "You added the log-determinant of the forward direction. Where the map expands, the density gets thinner: "
     "subtract it.",

@@ -5,7 +5,7 @@ import math
 import torch
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import Z, normal_log_prob
+from flowlib.course.exercises.shared import Z, drawn, normal_log_prob
 
 Z3 = torch.tensor([[0.2, -1.0, 0.5], [1.0, 0.4, -2.0]])  # (2, 3)
 LOG_DET, LOG_DET3 = torch.tensor([0.4, -0.7, 1.2, 0.3]), torch.tensor([-0.6, 0.9])
@@ -22,7 +22,7 @@ def nll(z, log_det):
     return -(normal_log_prob(z) + log_det).mean()
 
 
-likelihood = Exercise("04_nll", nll, inputs=[(Z, LOG_DET), (Z3, LOG_DET3), (Z, -LOG_DET)])
+likelihood = Exercise("04_nll", nll, inputs=[(Z, LOG_DET), (Z3, LOG_DET3), (Z, -LOG_DET), (drawn(6, 5), drawn(6))])
 likelihood.mistake(
     "The log-determinant has the wrong sign. It is that of the inverse, x to z, and belongs with a plus to log p(x); "
     "the loss is minus log p(x).",

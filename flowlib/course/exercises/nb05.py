@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import SUMMED_LOG_DET, SUMMED_LOG_PROB, Z, normal_log_prob
+from flowlib.course.exercises.shared import SUMMED_LOG_DET, SUMMED_LOG_PROB, Z, drawn, normal_log_prob
 
 Net = Callable[[Tensor], Tensor]
 
@@ -42,7 +42,11 @@ def affine_inverse(x, s, t):
     return torch.cat([x1, (x2 - t(x1)) * torch.exp(-s(x1))], -1)
 
 
-inverse = Exercise("05_affine_inverse", affine_inverse, inputs=[(Z, log_scale, bent), (Z6, log_scale, mixed)])
+inverse = Exercise(
+    "05_affine_inverse",
+    affine_inverse,
+    inputs=[(Z, log_scale, bent), (Z6, log_scale, mixed), (drawn(5, 8), log_scale, bent)],
+)
 
 
 @inverse.mistake(
@@ -94,7 +98,9 @@ def affine_log_det(z, s):
     return s(halves(z)[0]).sum(-1)
 
 
-log_det = Exercise("05_affine_log_det", affine_log_det, inputs=[(Z, log_scale), (Z6, log_scale)])
+log_det = Exercise(
+    "05_affine_log_det", affine_log_det, inputs=[(Z, log_scale), (Z6, log_scale), (drawn(5, 8), log_scale)]
+)
 log_det.mistake(
     "This is the log-determinant of the inverse: forward multiplies by exp(s), so s counts positive.",
     lambda *a: -affine_log_det(*a),
@@ -130,7 +136,9 @@ def two_couplings(z, m_a, m_b):
     return torch.cat([z1 + m_b(z2), z2], -1)
 
 
-two_turns = Exercise("05_two_couplings", two_couplings, inputs=[(Z, bent, mixed), (Z6, bent, mixed)])
+two_turns = Exercise(
+    "05_two_couplings", two_couplings, inputs=[(Z, bent, mixed), (Z6, bent, mixed), (drawn(5, 8), mixed, bent)]
+)
 
 
 @two_turns.mistake("You forgot to swap: both couplings moved the second half, and the first one leaves as it came.")
@@ -180,7 +188,11 @@ def nice_log_prob(x, m, log_stretch):
     return normal_log_prob(shifted_back(x * torch.exp(-log_stretch), m)) - log_stretch.sum()
 
 
-nice = Exercise("05_nice_log_prob", nice_log_prob, inputs=[(Z, bent, STRETCH), (Z6, mixed, STRETCH6)])
+nice = Exercise(
+    "05_nice_log_prob",
+    nice_log_prob,
+    inputs=[(Z, bent, STRETCH), (Z6, mixed, STRETCH6), (drawn(5, 8), bent, drawn(8, seed=1))],
+)
 nice.mistake(
     "The log-determinant has the wrong sign. Where the stretch is above 1 the density gets thinner.",
     lambda x, m, log_stretch: normal_log_prob(shifted_back(x * torch.exp(-log_stretch), m)) + log_stretch.sum(),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import SUMMED_LOG_PROB, normal_log_prob
+from flowlib.course.exercises.shared import SUMMED_LOG_PROB, drawn, normal_log_prob
 
 Z3 = torch.tensor([[0.4, -1.0, 0.7], [-0.3, 0.8, 1.2]])  # (2, 3)
 Z4 = torch.tensor([[1.0, 0.5, -0.8, 0.3], [-1.5, 0.2, 0.9, -0.4], [0.1, -0.6, 1.1, 0.7]])  # (3, 4)
@@ -126,7 +126,7 @@ def maf_forward(z, net):
     return x, net(x)[1].sum(-1)
 
 
-maf = Exercise("06_maf_forward", maf_forward, inputs=[(Z3, masked_net), (Z4, masked_net)])
+maf = Exercise("06_maf_forward", maf_forward, inputs=[(Z3, masked_net), (Z4, masked_net), (drawn(5, 6), masked_net)])
 maf.mistake(
     "One pass with the network looking at z: that is an inverse autoregressive flow, another model. In a MAF the "
     "network looks at x, which has to be made one coordinate after the other.",
@@ -229,7 +229,13 @@ def conditional_log_prob(x, c, a, b):
 
 
 conditional = Exercise(
-    "06_conditional_log_prob", conditional_log_prob, inputs=[(Z3, C, A, B), (Z3 + 0.5, 2.0 * C, B, A)]
+    "06_conditional_log_prob",
+    conditional_log_prob,
+    inputs=[
+        (Z3, C, A, B),
+        (Z3 + 0.5, 2.0 * C, B, A),
+        (drawn(4, 5), drawn(4, seed=1), drawn(5, seed=2), drawn(5, seed=3)),
+    ],
 )
 conditional.mistake(
     "You forgot the context: this is log p_Z(x), the same for every c.", lambda x, c, a, b: normal_log_prob(x)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import COUNT
+from flowlib.course.exercises.shared import COUNT, drawn
 
 TWO = torch.arange(2 * 2 * 2 * 4.0).reshape(2, 2, 2, 4)  # two images of two channels
 Y = torch.tensor([[0.0, 0.5, 1.0], [0.1, 0.9, 0.25]])  # (2, 3)
@@ -23,7 +23,9 @@ def bits_per_dim(log_p_y, dim, levels):
 
 
 bits = Exercise(
-    "07_bits_per_dim", bits_per_dim, inputs=[(torch.tensor([100.0, -20.0]), 64, 17), (torch.tensor([2500.0]), 784, 256)]
+    "07_bits_per_dim",
+    bits_per_dim,
+    inputs=[(torch.tensor([100.0, -20.0]), 64, 17), (torch.tensor([2500.0, -3.0, 70.0]), 784, 256)],
 )
 bits.mistake(
     "The data scale is missing: y is v / L, so the density of y is L^D times that of v, and D log L must be taken "
@@ -69,7 +71,7 @@ def squeeze(x):
     return x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(n, 4 * c, h // 2, w // 2)
 
 
-squeezing = Exercise("07_squeeze", squeeze, inputs=[(COUNT,), (TWO,)])
+squeezing = Exercise("07_squeeze", squeeze, inputs=[(COUNT,), (TWO,), (drawn(3, 5, 6, 10),)])
 
 
 @squeezing.mistake(
@@ -151,7 +153,7 @@ def pixel_logit(y, alpha):
     return torch.logit(p), y.shape[-1] * math.log(1.0 - 2.0 * alpha) - slopes.sum(-1)
 
 
-logit = Exercise("07_pixel_logit", pixel_logit, inputs=[(Y, 0.05), (Y, 0.2)])
+logit = Exercise("07_pixel_logit", pixel_logit, inputs=[(Y, 0.05), (Y, 0.2), (drawn(4, 5).sigmoid(), 0.1)])
 
 
 @logit.mistake("This log-determinant is that of the way back, from s to y. From y to s the logit stretches.")
@@ -201,7 +203,9 @@ def bound(log_p, log_q):
     return torch.logsumexp(log_p - log_q, 0) - math.log(len(log_p))
 
 
-noise = Exercise("07_bound", bound, inputs=[(LOG_P, LOG_Q), (LOG_P[:2], LOG_Q[:2])])
+noise = Exercise(
+    "07_bound", bound, inputs=[(LOG_P, LOG_Q), (LOG_P[:2], LOG_Q[:2]), (drawn(5, 4) - 2000.0, drawn(5, 4, seed=1))]
+)
 noise.mistake(
     "The mean of logarithms is the bound of one draw, averaged. Several draws help only inside the logarithm: log of "
     "the mean.",

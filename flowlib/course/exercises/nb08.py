@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import COUNT, log_det_of
+from flowlib.course.exercises.shared import COUNT, drawn, log_det_of
 
 MIXING = torch.tensor([[0.0, 2.0], [1.0, 0.5]])  # it swaps two channels, nearly; its determinant is −2
 LEAN = torch.tensor([[1.5, 0.3, 0.0], [0.0, 0.8, 0.2], [0.4, 0.0, 1.1]])
@@ -27,7 +27,7 @@ def conv_log_det(M, height, width):
     return height * width * log_det_of(M)
 
 
-conv = Exercise("08_conv_log_det", conv_log_det, inputs=[(MIXING, 3, 5), (LEAN, 2, 2)])
+conv = Exercise("08_conv_log_det", conv_log_det, inputs=[(MIXING, 3, 5), (LEAN, 2, 2), (drawn(5, 5), 4, 7)])
 conv.mistake(
     "That is the factor of one pixel. The same matrix acts at each of H · W pixels: count all of them.",
     lambda M, height, width: log_det_of(M),
@@ -55,7 +55,15 @@ def actnorm_start(x):
     return x.mean((0, 2, 3)), x.std((0, 2, 3), correction=0).log()
 
 
-actnorm = Exercise("08_actnorm_start", actnorm_start, inputs=[(BATCH,), (BATCH[:2] - 7.0,)])
+actnorm = Exercise("08_actnorm_start", actnorm_start, inputs=[(BATCH,), (BATCH[:2] - 7.0,), (drawn(4, 3, 5, 6),)])
+actnorm.mistake(
+    "The deviation is the unbiased one, with n − 1. Then z has a deviation slightly below 1: take correction=0.",
+    lambda x: (x.mean((0, 2, 3)), x.std((0, 2, 3)).log()),
+)
+actnorm.mistake(
+    "That is the deviation itself; the layer stores its logarithm.",
+    lambda x: (x.mean((0, 2, 3)), x.std((0, 2, 3), correction=0)),
+)
 actnorm.mistake(
     "That is the logarithm of the variance, twice the log-scale: take the standard deviation.",
     lambda x: (x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0).log()),
@@ -91,7 +99,9 @@ def slerp(a, b, t):
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-arc = Exercise("08_slerp", slerp, inputs=[(A, B, 0.5), (A, B, 0.25), (A, B, 0.0)])
+arc = Exercise(
+    "08_slerp", slerp, inputs=[(A, B, 0.5), (A, B, 0.25), (A, B, 0.0), (drawn(4, 5), 3.0 * drawn(4, 5, seed=1), 0.7)]
+)
 arc.mistake(
     "That is the straight line: between the ends it dips towards the origin.", lambda a, b, t: (1 - t) * a + t * b
 )
@@ -132,8 +142,22 @@ def direction(z_high, z_low, a_high, a_low):
     return (z_high.mean(0) - z_low.mean(0)) / (a_high.mean() - a_low.mean())
 
 
+def direction_by_regression(z_high, z_low, a_high, a_low):
+    """The slope of a line through all points, by least squares: better, and as right."""
+    z, a = torch.cat([z_high, z_low]), torch.cat([a_high, a_low])
+    z, a = z - z.mean(0), a - a.mean()
+    return (a[:, None] * z).sum(0) / a.square().sum()
+
+
 attribute = Exercise(
-    "08_direction", direction, inputs=[(THICK, THIN, WIDE, NARROW), (THICK[:2], THIN, WIDE[:2], NARROW)]
+    "08_direction",
+    direction,
+    inputs=[
+        (THICK, THIN, WIDE, NARROW),
+        (THICK[:2], THIN, WIDE[:2], NARROW),
+        (drawn(7, 5) + 2.0, drawn(4, 5, seed=1), 4.0 + drawn(7, seed=2).exp(), drawn(4, seed=3).exp()),
+    ],
+    also=[direction_by_regression],
 )
 attribute.mistake(
     "This is the step from the mean of the thin to the mean of the thick ones, however far that is. Divide by the "
@@ -164,7 +188,9 @@ def patches(x, p):
     return x.reshape(n, h // p, p, w // p, p).transpose(2, 3).reshape(n, -1, p * p)
 
 
-cutting = Exercise("08_patches", patches, inputs=[(COUNT, 2), (BROAD, 2)])
+cutting = Exercise(
+    "08_patches", patches, inputs=[(COUNT, 2), (BROAD, 2), (drawn(3, 1, 6, 9), 3), (drawn(2, 1, 8, 4), 4)]
+)
 cutting.mistake(
     "A reshape alone cuts the rows into strips of p² pixels. Split height and width first, then bring the two inner "
     "axes side by side.",
@@ -195,7 +221,15 @@ def carried(patches):
     return torch.cat([torch.zeros_like(patches[:, :1]), patches[:, :-1]], 1)
 
 
-tokens = Exercise("08_carried", carried, inputs=[(FOUR,), (PAIR,)])
+def without_the_start(tokens):
+    """The same with zeros in the first token, if that is one constant: any start that says nothing will do."""
+    tokens = torch.as_tensor(tokens)
+    if tokens.dim() != 3 or not torch.equal(tokens[:, 0], tokens[:1, 0].expand_as(tokens[:, 0])):
+        return tokens
+    return torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, 1:]], 1)
+
+
+tokens = Exercise("08_carried", carried, inputs=[(FOUR,), (PAIR,), (drawn(5, 6, 4),)], canonical=without_the_start)
 tokens.mistake(
     "Token t carries patch t itself, and attention lets it look at itself: the model peeks. Move patches one token "
     "later.",

@@ -8,6 +8,12 @@ from flowlib.bases import LOG_2PI
 Z = torch.tensor([[0.0, 0.5], [1.0, -0.5], [-1.5, 2.0], [0.3, 0.8]])  # four points of the plane, (4, 2)
 COUNT = torch.arange(16.0).reshape(1, 1, 4, 4)  # an image whose pixels are numbered in reading order
 
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    """Numbers from a normal density, to one decimal: inputs whose sizes differ from those of the others."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).mul(10).round().div(10)
+
+
 INVERSE_LOG_DET = "This is the log-determinant of the inverse. The forward direction has the opposite sign."
 SUMMED_LOG_DET = "You summed over the batch: a log-determinant is one number for each point, shape (n,)."
 SUMMED_LOG_PROB = "You summed over the batch: each point has its own log-density."

@@ -23,6 +23,7 @@ from flowlib.viz.flows.line import area
 STEP = 0.05  # of the sliders
 GAP = 0.2  # the least distance between two neighbouring knots, in both directions
 VERTICES = 301
+BESIDE = 33  # z in each bin
 
 
 @dataclass
@@ -96,14 +97,14 @@ def drag_knots(
     def draw(values: dict[str, Any], fine: bool) -> Scene:
         raw = params(values)
         even = law.inverse(z, raw.expand(len(z), 1, -1))[0]  # z that land on even x: a steep curve needs them
-        at = torch.cat([z, even]).sort(0).values
+        at = torch.cat([z, even, beside_knots(law, raw)]).sort(0).values
         x, log_slope = law(at, raw.expand(len(at), 1, -1))
         log_slope = log_slope[:, 0]
         p_x = base.log_prob(at).exp() * torch.exp(-log_slope)
         knots = law.knots(raw)[0]  # (3, K + 1)
         slope = log_slope.exp()
         numbers = [
-            ("area under p(x)", f"{area(x[:, 0], p_x) + outside(base, view):.3f}"),
+            ("area under p(x)", f"{area_under(base, law, raw, x[:, 0]) + outside(base, view):.3f}"),
             ("dx/dz from", f"{float(slope.min()):.2f} to {float(slope.max()):.2f}"),
         ]
         panels = [function_panel(at[:, 0], x[:, 0], log_slope, knots, bound, title), density_panel(x[:, 0], p_x)]
@@ -114,10 +115,10 @@ def drag_knots(
         top = max(1.6 * peak, min(1.15 * float(p_x.max()), 5 * peak))
         layers = [
             Area(z[:, 0], 0.0, p_z, "base", 0.45),
-            Lines(torch.stack([z[:, 0], p_z], -1)[None], color="base", width=1.2),
+            Lines(torch.stack([z[:, 0], p_z], -1)[None], color="base", width=1.2, dash=True),
             Area(x, 0.0, p_x, "data", 0.45),
             Lines(torch.stack([x, p_x], -1)[None], color="data", width=2.0),
-            Label(-0.95 * view, 0.94 * top, "base density p(z)", "base", align="left"),
+            Label(-0.95 * view, 0.94 * top, "base density p(z), dashed", "base", align="left"),
             Label(-0.95 * view, 0.86 * top, "data density p(x)", "data", align="left"),
         ]
         return Panel((-view, view), (0.0, top), "the density it makes", layers, equal=False, height=340)
@@ -176,6 +177,24 @@ def params_from_knots(law: RationalQuadratic, knots: Tensor, slopes: Tensor) -> 
     steepness = 1.0 - law.floor  # of elu below zero
     raw_slopes = torch.where(slopes >= 1.0, slopes - 1.0, torch.log1p((slopes - 1.0) / steepness))
     return torch.cat([(shares - 1.0).flatten(), raw_slopes])
+
+
+def beside_knots(law: RationalQuadratic, raw: Tensor) -> Tensor:
+    """z in every bin, closer together beside its two knots, where a slope may change quickly; (K · BESIDE, 1)."""
+    k_z = law.knots(raw)[0, 0]
+    share = 0.5 - 0.5 * torch.cos(torch.linspace(0.0, math.pi, BESIDE))
+    return (k_z[:-1, None] + k_z.diff()[:, None] * share).reshape(-1, 1)
+
+
+def area_under(base: Base, law: RationalQuadratic, raw: Tensor, x: Tensor) -> float:
+    """∫ p(x) dx along growing x (n,), by the three points of Gauss between each two: the trapezoidal rule would be up
+    to 0.09 above 1 where a density falls off steeply."""
+    places, weights = torch.tensor([-math.sqrt(0.6), 0.0, math.sqrt(0.6)]), torch.tensor([5.0, 8.0, 5.0]) / 18
+    wide = x.diff().unsqueeze(-1)
+    at = (x[:-1, None] + wide / 2 * (1 + places)).reshape(-1, 1)
+    z, log_slope = law.inverse(at, raw.expand(len(at), 1, -1))
+    p_x = base.log_prob(z).exp() * log_slope[:, 0].exp()
+    return float((wide * weights * p_x.view(-1, 3)).double().sum())
 
 
 def outside(base: Base, view: float) -> float:

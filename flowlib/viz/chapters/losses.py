@@ -51,7 +51,7 @@ def draw(history: History, ax: Axes, title: str) -> None:
     above = [step for step, value in held_out.items() if value > top]
     edge = {"transform": ax.get_xaxis_transform(), "clip_on": False}
     ax.plot(above, [1.0] * len(above), "^", color=amber, markersize=5, **edge)
-    verdict = textwrap.fill(f"Verdict: {history.verdict}", 100) if history.verdict else ""
+    verdict = textwrap.fill(f"Verdict: {history.verdict}", 72) if history.verdict else ""
     ax.set_xlabel(f"step\n{verdict}".strip())
     ax.set_ylabel("loss (nats)")
     ax.set_title(title, pad=24)

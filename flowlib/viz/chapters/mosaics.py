@@ -22,7 +22,8 @@ from flowlib.viz.engine.theme import INK, TABLES, rgb
 WALL, FAINT = 0.13, 110  # brightness of the lines between images of a panel; opacity of those of a still picture
 TOP = 0.996  # 1 would be infinite in the tone curve p / (p + 1)
 ACROSS = 170  # a mosaic of fewer pixels is drawn with larger ones, so that their edges stay sharp
-WIDE, LABEL, TILE, GAP = 1080, 150, 84, 4  # px: a still picture, the words beside its rows, an image, between rows
+WIDE, LABEL, TILE, GAP = 1080, 150, 116, 4  # px: a still picture, the words beside its rows, an image, between rows
+MOST, LINES = 8, 6  # images side by side: more would be too small to be seen, unless the page became too long
 
 
 def tiling(columns: int, wide: int) -> tuple[int, int]:
@@ -65,13 +66,16 @@ def image_panel(images: Tensor, columns: int, title: str = "", role: str = "data
 
 
 def show_images(rows: Mapping[str, Tensor] | Tensor, text: str, columns: int | None = None) -> Picture:
-    """Images (n, 1, H, W) in [0, 1] as a still picture: in rows with words beside them, or all in rows of `columns`.
+    """Images (n, 1, H, W) in [0, 1] as a still picture: in rows with words beside them, or all in rows of `columns`,
+    with at most eight side by side as long as the picture does not become too long.
 
     >>> show_images({"noise": torch.rand(5, 1, 8, 8)}, "five images of noise")
     Picture: five images of noise
     """
     named = dict(rows) if isinstance(rows, Mapping) else {"": rows}
-    columns = columns or max(len(images) for images in named.values())
+    longest = max(len(images) for images in named.values())
+    lines = max(1, min(-(-longest // MOST), LINES // len(named)))
+    columns = columns or -(-longest // lines)
     mosaics = {name: mosaic(images, columns) for name, images in named.items()}
     left = LABEL if any(named) else 0
     wide = min(WIDE - left, columns * TILE)

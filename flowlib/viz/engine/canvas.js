@@ -4,7 +4,7 @@
 const MARGIN = {left: 36, right: 12, top: 26, bottom: 24};
 const KEY = 34;
 const GAP = 8;
-const GONE = ["The kernel was restarted", "This picture no longer follows its sliders.", "Run the cell again."];
+const GONE = ["The kernel was restarted or shut down", "This picture no longer follows its sliders.", "Run the cell again."];
 
 const STYLE = `
 .fl-view {
@@ -516,8 +516,13 @@ function render({model, el}) {
   };
   canvas.onpointerleave = () => point([]);
 
+  // A restart closes the model's channel; a kernel that was shut down leaves it open, and JupyterLab's session tells.
+  const gone = () => say(GONE);
+  const session = model.widget_manager.context?.sessionContext;
+
   model.on("change:frame", update);
-  model.on("comm_live_update", () => say(GONE));  // the kernel that computed the picture was restarted or shut down
+  model.on("comm_live_update", gone);
+  session?.kernelChanged.connect(gone);
   model.on("change:readout", read);
   const resized = new ResizeObserver(paint);
   const themed = new MutationObserver(paint);
@@ -531,6 +536,8 @@ function render({model, el}) {
 
   return () => {
     model.off("change:frame", update);
+    model.off("comm_live_update", gone);
+    session?.kernelChanged.disconnect(gone);
     model.off("change:readout", read);
     resized.disconnect();
     themed.disconnect();

@@ -50,6 +50,18 @@ def test_a_callback_hears_of_each_look() -> None:
     assert heard[-1][1] == history.best
 
 
+def test_an_energy_under_a_condition() -> None:
+    """U(x, c) = ½ ‖x − c‖²: the flow learns to move to wherever the condition says."""
+    conditions = torch.tensor([[-2.0, 0.0], [2.0, 1.0], [0.0, 0.0]])
+    flow = small(context_dim=2)
+    history = fit_energy(
+        flow, lambda x, c: 0.5 * (x - c).square().sum(-1), steps=300, batch=128, lr=0.02, context=conditions
+    )
+    assert history.best < history.held_out[0] - 1.0
+    means = flow.sample((500, 3), conditions).mean(0)
+    assert torch.allclose(means, conditions, atol=0.4)
+
+
 class Impatient(Bowl):
     """An energy that presses stop at its 70th call."""
 

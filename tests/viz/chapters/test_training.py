@@ -278,6 +278,19 @@ def test_knots_out_of_order_are_drawn_in_order():
     assert dict(scene.numbers)["area under p(x)"] == "1.000"
 
 
+@pytest.mark.parametrize(
+    ("knots", "slopes"),
+    [
+        ([(-0.2, -2.6), (0.1, 0.0), (0.3, 2.8)], [5.0, 0.05, 0.05]),
+        ([(-0.2, -2.8), (0.0, -2.6), (0.2, 2.8)], [5.0, 0.05, 5.0]),
+        ([(-2.8, -0.2), (0.0, 0.0), (2.8, 0.2)], [0.05, 5.0, 0.05]),
+    ],
+)
+def test_the_area_is_one_at_the_steepest_knots_too(knots, slopes):
+    scene = drag_knots(bins=4, knots=knots, slopes=slopes).scene
+    assert dict(scene.numbers)["area under p(x)"] == "1.000"
+
+
 def test_knot_frames_are_small_and_frozen():
     explorer = drag_knots(bins=8)
     assert len(explorer.canvas.frame) < 100_000
@@ -293,6 +306,14 @@ def test_a_history_is_drawn(fitted):
     labels = [text.get_text() for text in picture.figure.axes[0].get_legend().get_texts()]
     assert labels[:3] == ["training", "held out", "best, kept"] and labels[3].startswith("floor")
     assert losses(fitted[1], picture.figure.axes[0]) is None
+
+
+def test_a_long_verdict_stays_inside_the_picture():
+    history = History([2.0, 1.0], {0: 2.0}, verdict="the flow is as it began, and nothing that it learned held. " * 4)
+    figure = losses(history).figure
+    figure.draw_without_rendering()
+    words = figure.axes[0].xaxis.label.get_window_extent()
+    assert 0 < words.x0 < words.x1 < figure.bbox.width
 
 
 @pytest.mark.parametrize(("end", "shown"), [(3.0, True), (1e6, False)])

@@ -1,0 +1,98 @@
+"""The checks separate: no solution with a size frozen in it is called right, nor what people have tried."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from flowlib.course.exercises import EXERCISES, check
+from tools.mutants import Mutant, mutants
+
+ALL = list(mutants([]))
+
+
+def test_there_are_mutants_of_most_exercises() -> None:
+    assert len(ALL) > 100 and len({mutant.exercise for mutant in ALL}) > 0.4 * len(EXERCISES)
+
+
+@pytest.mark.parametrize("name", sorted({mutant.exercise for mutant in ALL}))
+def test_no_frozen_size_is_called_right(name: str) -> None:
+    assert not [str(mutant) for mutant in ALL if mutant.exercise == name and mutant.passes()]
+
+
+def test_a_check_that_does_not_separate_is_found() -> None:
+    """What is right is not refused: a frozen constant of mathematics changes nothing."""
+    code = "def squeeze(x):\n    n, c, h, w = x.shape\n    return x.reshape(n, c, h // 2, 2, w // 2, 2)"
+    code += ".permute(0, 1, 3, 5, 2, 4).reshape(n, 4 * c, h // 2, w // 2)"
+    assert Mutant("07_squeeze", "nothing", 0, code, "squeeze").passes()
+
+
+def slerp_with_one_length(a: Tensor, b: Tensor, t: float) -> Tensor:
+    angle = torch.acos((a * b).sum(-1, keepdim=True) / a.square().sum(-1, keepdim=True))
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def logit_of_three(y: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    p = alpha + (1 - 2 * alpha) * y
+    return torch.logit(p), 3 * math.log(1 - 2 * alpha) - (p.log() + (1 - p).log()).sum(-1)
+
+
+def patches_of_two(x: Tensor, p: int) -> Tensor:
+    n, _, h, w = x.shape
+    return x.reshape(n, h // 2, 2, w // 2, 2).transpose(2, 3).reshape(n, -1, 4)
+
+
+def direction_by_midrange(z_high: Tensor, z_low: Tensor, a_high: Tensor, a_low: Tensor) -> Tensor:
+    middle = [(a.max() + a.min()) / 2 for a in (a_high, a_low)]
+    return (z_high.mean(0) - z_low.mean(0)) / (middle[0] - middle[1])
+
+
+WRONG = {
+    "07_bound": lambda log_p, log_q: (log_p - log_q).exp().mean(0).log(),
+    "08_slerp": slerp_with_one_length,
+    "07_pixel_logit": logit_of_three,
+    "08_patches": patches_of_two,
+    "08_direction": direction_by_midrange,
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answers_that_were_called_right(name: str) -> None:
+    assert check(name, WRONG[name]).passed is False
+
+
+def carried_from(start: float):
+    def carried(patches: Tensor) -> Tensor:
+        return torch.cat([torch.full_like(patches[:, :1], start), patches[:, :-1]], 1)
+
+    return carried
+
+
+def direction_by_regression(z_high: Tensor, z_low: Tensor, a_high: Tensor, a_low: Tensor) -> Tensor:
+    a = torch.cat([a_high, a_low])
+    lines = torch.stack([torch.ones_like(a), a], 1)
+    return torch.linalg.lstsq(lines, torch.cat([z_high, z_low])).solution[1]
+
+
+RIGHT = {
+    "08_carried": carried_from(-1.0),
+    "08_direction": direction_by_regression,
+    "01_uniform_to_normal": lambda u: list(EXERCISES["01_uniform_to_normal"].answer(u)),
+    "00_line_log_prob": lambda x: tuple(EXERCISES["00_line_log_prob"].answer(x)),
+    "02_correlation": lambda A: EXERCISES["02_correlation"].answer(A)[None],
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_answers_that_were_refused(name: str) -> None:
+    assert check(name, RIGHT[name]).passed is True
+
+
+def test_a_rule_of_an_exercise_is_checked() -> None:
+    def by_inverse(transform, base, z):
+        x, _ = transform(z)
+        return base.log_prob(z) + transform.inverse(x)[1]
+
+    verdict = check("00_sample_log_prob", by_inverse)
+    assert verdict.passed is False and "`inverse` was not to be used" in verdict.message
