@@ -112,7 +112,7 @@ def run_train(options: argparse.Namespace) -> int:
     out = folder_of(options, chosen)
     with processes(options.device) as shared:
         settings = resumed_settings(out, chosen) if options.resume else Settings(**chosen)
-        data, model = prepared(settings)
+        data, model = shared.in_turn(lambda: prepared(settings))
         if options.resume:
             check_same_images(out, model.card)
         elif settings.start:

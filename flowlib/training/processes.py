@@ -1,13 +1,16 @@
 """One process or many: which device, which share of a batch, and sums over all. `torchrun` starts the many."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,15 @@ class Processes:
             raise ValueError(f"A batch of {batch} cannot be shared evenly by {self.count} processes. Use a multiple.")
         each = batch // self.count
         return slice(self.rank * each, (self.rank + 1) * each)
+
+    def in_turn(self, make: Callable[[], Made]) -> Made:
+        """What `make` gives, in the first process before all others: what it has downloaded, they find."""
+        if not self.first:
+            dist.barrier()
+        made = make()
+        if self.first and self.count > 1:
+            dist.barrier()
+        return made
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of `value` over all processes, in each of them."""
