@@ -202,6 +202,11 @@ def test_a_log_that_others_have_written_to(text, tmp_path, capsys) -> None:
     assert ("Delete it, and the run goes on" in capsys.readouterr().err) == bool(text)
 
 
+def test_a_wrong_ending_is_said_before_the_work(monkeypatch, tmp_path, says) -> None:
+    monkeypatch.setattr("flowlib.__main__.samples", lambda *_: pytest.fail("drew images"))
+    assert "no picture format for ''" in says("sample", "digits-glow", "--out", tmp_path / "samples")
+
+
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
 def test_a_seed_is_counted_from_0(command, says) -> None:
     assert "seed must be a whole number, 0 or more; got -1" in says(command, "digits-glow", "--seed", -1)
