@@ -210,7 +210,7 @@ def run_sample(options: argparse.Namespace) -> int:
     check_count("sample", "seed", options.seed, 0)
     in_format(
         options.out, torch.zeros(1, *model.data_shape, dtype=torch.uint8), model.levels
-    )  # a wrong ending, said now
+    )  # raises now if at all
     drawn = samples(model, options.n, classes, options.temperature, options.label, options.seed)
     write(options.out, in_format(options.out, drawn, model.levels))
     print(f"{options.n} images written to {options.out}")
