@@ -208,9 +208,8 @@ def run_sample(options: argparse.Namespace) -> int:
         check_choice("sample", "label", options.label, range(classes))
     check_count("sample", "n", options.n)
     check_count("sample", "seed", options.seed, 0)
-    in_format(
-        options.out, torch.zeros(1, *model.data_shape, dtype=torch.uint8), model.levels
-    )  # raises now if at all
+    black = torch.zeros(1, *model.data_shape, dtype=torch.uint8)
+    in_format(options.out, black, model.levels)  # an ending that is unknown is said before the work
     drawn = samples(model, options.n, classes, options.temperature, options.label, options.seed)
     write(options.out, in_format(options.out, drawn, model.levels))
     print(f"{options.n} images written to {options.out}")
