@@ -17,6 +17,7 @@ import math
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor
 from flowlib.datasets.images import ImageSet
 from flowlib.datasets.own import fingerprint
 from flowlib.models import summary
-from flowlib.models.checkpoint import write
+from flowlib.models.checkpoint import Card, fill, read_card, write
 from flowlib.models.pretrained import (
     DATA,
     DEQUANTIZE,
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         default, name = Settings.default(each), option(each.name)
         about = each.metadata["help"] + (f": {', '.join(CHOICES[each.name])}" if each.name in CHOICES else "")
         shown = "" if default is None or default is False or default == {} else f" ({default})"
-        kind = {"size": int, "time_budget": float}.get(each.name, type(default))
+        kind = {"size": int, "time_budget": float, "start": str}.get(each.name, type(default))
         extra: dict = {"type": kind, "metavar": name.strip("-").upper()}
         if each.name == "arguments":
             extra = {"nargs": "+", "metavar": "NAME=VALUE"}
@@ -92,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     page = commands.add_parser("evaluate", parents=[device], help="bits per dimension", description=about)
     page.add_argument("checkpoint", help=what)
     page.add_argument("--part", choices=("test", "validation", "train"), default="test", help="which images (test)")
-    page.add_argument("--images", type=int, help="the first so many of them; all if not given")
+    page.add_argument("--images", type=int, help="the first so many of them (as many as the card says, or all)")
     page.add_argument("--draws", type=int, help="draws of noise for each image (as many as the card says)")
     page.add_argument("--seed", type=int, help="of the noise (that of the run)")
     page.add_argument("--data", help="other images than those of its card: a data set or a path (the card's)")
@@ -106,11 +107,16 @@ def run_train(options: argparse.Namespace) -> int:
     chosen = {each.name: getattr(options, each.name) for each in fields(Settings) if hasattr(options, each.name)}
     if "arguments" in chosen:
         chosen["arguments"] = parse_arguments(chosen["arguments"])
-    data, model = chosen.get("data", Settings.data), chosen.get("model", Settings.model)
-    out = options.out or Path("runs") / f"{Path(data).stem}-{model}"
+    if "start" in chosen and not options.resume:
+        chosen = settings_of(load(chosen["start"]).card, chosen) | chosen
+    out = folder_of(options, chosen)
     with processes(options.device) as shared:
         settings = resumed_settings(out, chosen) if options.resume else Settings(**chosen)
         data, model = shared.in_turn(lambda: prepared(settings))
+        if options.resume:
+            check_same_images(out, model.card)
+        elif settings.start:
+            begin_with(model, settings.start)
         result = train(settings, data, model, out, Pictures(draw, curve), shared, options.resume)
         if not shared.first:
             return 0
@@ -121,12 +127,48 @@ def run_train(options: argparse.Namespace) -> int:
     return 0
 
 
+def folder_of(options: argparse.Namespace, chosen: dict[str, Any]) -> Path:
+    """The folder of the run, named by its images and its model if not by --out."""
+    data, model = chosen.get("data", Settings.data), chosen.get("model", Settings.model)
+    return options.out or Path("runs") / f"{Path(data).expanduser().resolve().stem}-{model}"
+
+
+def settings_of(card: Card, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a new run has in common with the model that it begins with; of its images too, if no others
+    are chosen."""
+    names = ["model", "arguments", "dequantize", "alpha"] + ["data", "size"] * ("data" not in chosen)
+    return {name: card[name] for name in names if name in card} | {"conditional": card["classes"] > 0}
+
+
+def begin_with(model: PixelFlow, start: str) -> None:
+    """The weights of another model, of the same build."""
+    other = load(start)
+    if other.data_shape != model.data_shape:
+        raise ValueError(
+            f"train: {start} is a model of images of shape {tuple(other.data_shape)}, so it cannot be the start of one "
+            f"of {tuple(model.data_shape)}."
+        )
+    fill(model, other.state_dict(), start)
+
+
+def check_same_images(out: Path, card: Card) -> None:
+    """Raise if a run would go on with other images than before: some that it has trained on would be in its test."""
+    known = (out / "model.json").exists() and read_card(out, "model").get("fingerprint")
+    if known and known != card.get("fingerprint"):
+        raise ValueError(
+            f"{out}: the images at {card['data']} are no longer those of this run. Put them back, or begin a new run "
+            f"with what it has learned: --start {out} --out ANOTHER."
+        )
+
+
 def prepared(settings: Settings) -> tuple[ImageSet, PixelFlow]:
     """The images that the settings name, and the model, untrained."""
     check_arguments("train", settings.model, settings.arguments)
     check_choice("train", "dequantize", settings.dequantize, DEQUANTIZE)
     data = data_set(settings.data, settings.size, settings.batches)
     own = {} if settings.data in DATA else {"size": settings.size, "fingerprint": fingerprint(data)}
+    if settings.conditional and classes_of(data) < 2:
+        raise ValueError("train: --conditional needs images of several classes, e.g. in a folder for each; got one.")
     card = {
         "data": settings.data,
         **own,
@@ -165,6 +207,9 @@ def run_sample(options: argparse.Namespace) -> int:
             raise ValueError("sample: this model was trained without classes, so it takes no --label.")
         check_choice("sample", "label", options.label, range(classes))
     check_count("sample", "n", options.n)
+    check_count("sample", "seed", options.seed, 0)
+    black = torch.zeros(1, *model.data_shape, dtype=torch.uint8)
+    in_format(options.out, black, model.levels)  # an ending that is unknown is said before the work
     drawn = samples(model, options.n, classes, options.temperature, options.label, options.seed)
     write(options.out, in_format(options.out, drawn, model.levels))
     print(f"{options.n} images written to {options.out}")
@@ -185,35 +230,61 @@ def in_format(out: Path, images: Tensor, levels: int) -> bytes:
 def run_evaluate(options: argparse.Namespace) -> int:
     model = load(options.checkpoint, choose_device(options.device))
     card = model.card
-    for name in ("images", "draws"):
+    for name, least in (("images", 1), ("draws", 1), ("seed", 0)):
         if getattr(options, name) is not None:
-            check_count("evaluate", name, getattr(options, name))
-    data = data_set(options.data or card.get("data"), card.get("size"))
-    if tuple(data.shape) != tuple(card["shape"]) or data.levels > card["levels"]:
-        raise ValueError(
-            f"evaluate: the model is one of images of shape {tuple(card['shape'])} in {card['levels']} levels; {data} "
-            "are others."
+            check_count("evaluate", name, getattr(options, name), least)
+    name = options.data or str(card.get("data"))
+    if not options.data and name not in DATA and not Path(name).exists():
+        raise FileNotFoundError(
+            f"evaluate: the card of {options.checkpoint} says that its images are {name}, and they are not here. Say "
+            "where they are with --data."
         )
-    known = Score.from_card(card["test"], options.checkpoint) if card.get("test") else None
+    data, classes = data_set(name, card.get("size")), card["classes"]
+    if data.shape != model.data_shape or data.levels > model.levels or (classes and classes_of(data) > classes):
+        of_classes = f" and {classes} classes" if classes else ""
+        raise ValueError(
+            f"evaluate: the model is one of images of shape {tuple(model.data_shape)} in {model.levels} levels"
+            f"{of_classes}; {data} are others."
+        )
+    same = fingerprint(data) == card["fingerprint"] if "fingerprint" in card else options.data in (None, card["data"])
+    known = Score.from_card(card[options.part], options.checkpoint) if card.get(options.part) else None
+    images = options.images if options.images is not None else known.images if known and same else None
     draws = options.draws if options.draws is not None else known.draws if known else 1
     own_seed = seed_of(card)
     seed = own_seed if options.seed is None else options.seed
-    result = score(model, getattr(data, options.part), card["classes"], draws, options.images, seed)
+    result = score(model, getattr(data, options.part), classes, draws, images, seed)
     print(f"{options.part}: {result}")
-    if known is None or options.part != "test":
+    if known is None:
+        print(f"not compared: the card says nothing of {options.part} images")
         return 0
     print(f"card: {known}")
-    same = fingerprint(data) == card["fingerprint"] if "fingerprint" in card else options.data in (None, card["data"])
-    if not same or result.images != known.images:
-        what = f"the first {result.images:,} of {known.images:,} images" if same else "other images"
-        print(f"not compared: these are {what}, which may be easier or harder")
+    if reason := incomparable(card, options.part, result, known, same):
+        print(f"not compared: {reason}")
         return 0
-    chance = 0.0 if (seed, draws) == (own_seed, known.draws) else 4.0 * math.hypot(result.noise, known.noise)
-    if math.isnan(chance):  # a single draw knows nothing of its noise, or the card is an older one
-        chance = 4.0 * math.sqrt(2.0) * result.noise if result.draws > 1 else known.error
-    agrees = abs(result.bits_per_dim - known.bits_per_dim) <= chance + ROUNDING
-    print(f"{'reproduced' if agrees else 'NOT reproduced'}: a difference up to {chance + ROUNDING:.4f} is chance")
+    other_noise = (seed, draws) != (own_seed, known.draws)
+    chance = ROUNDING + (chance_of_noise(result, known) if other_noise else 0.0)
+    agrees = abs(result.bits_per_dim - known.bits_per_dim) <= chance
+    print(f"{'reproduced' if agrees else 'NOT reproduced'}: a difference up to {chance:.4f} is chance")
     return 0 if agrees else 1
+
+
+def incomparable(card: Card, part: str, result: Score, known: Score, same: bool) -> str:
+    """Why a score cannot be held against the known one of the card; nothing where it can."""
+    if not same:
+        return "these are other images, which may be easier or harder"
+    if result.images != known.images:
+        return f"these are the first {result.images:,} of {known.images:,} images, which may be easier or harder"
+    if part == "validation" and "--storage" in card.get("command", ""):
+        return "the card's are the bits of the weights before they were stored with fewer digits"
+    return ""
+
+
+def chance_of_noise(one: Score, other: Score) -> float:
+    """By how many bits the same images may differ from seed to seed: four standard errors of what the draws do."""
+    of_a_draw = [each.noise * math.sqrt(each.draws) for each in (one, other) if not math.isnan(each.noise)]
+    if not of_a_draw:  # a single draw knows nothing of it, nor does an older card: then as of other images
+        return other.error
+    return 4.0 * of_a_draw[0] * math.sqrt(1 / one.draws + 1 / other.draws)
 
 
 def seed_of(card: dict) -> int:
@@ -252,11 +323,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"flowlib: {advice if full else error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        go_on = (
-            "; the same command with --resume goes on from the last checkpoint" if options.command == "train" else ""
-        )
-        print(f"stopped{go_on}", file=sys.stderr)
+        print(f"stopped{last_checkpoint(options)}", file=sys.stderr)
         return INTERRUPTED
+
+
+def last_checkpoint(options: argparse.Namespace) -> str:
+    """How a run goes on that was stopped outside its steps."""
+    if options.command != "train" or not (folder_of(options, vars(options)) / "training.json").exists():
+        return ""
+    return "; the same command with --resume goes on from the last checkpoint"
 
 
 if __name__ == "__main__":

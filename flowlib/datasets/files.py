@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,14 +49,14 @@ def read(source: Published, name: str) -> bytes:
     path = find(source, name) or _download(source, name)
     content = path.read_bytes()
     size, published = source.files[name]
-    if name in source.unpacked and len(content) != size and (packed := _packed(content, source.unpacked[name])):
+    if (found := _hash(content, published)) == published:
+        return content
+    if name in source.unpacked and (packed := _packed(content, source.unpacked[name])):
         return packed
     if len(content) != size:
         problem = f"it has {len(content):,} bytes, and {size:,} are published; a download may have broken off"
-    elif (found := _hash(content, published)) != published:
-        problem = f"its hash is {found}, and {published} is published; it was altered, or damaged"
     else:
-        return content
+        problem = f"its hash is {found}, and {published} is published; it was altered, or damaged"
     raise ValueError(
         f"{path} is not the published file: {problem}. Delete it, and the next call downloads it; or put the published "
         "file in its place."
@@ -65,15 +66,16 @@ def read(source: Published, name: str) -> bytes:
 def find(source: Published, name: str) -> Path | None:
     """The path of the file of that name, below FLOWLIB_DATA or else in the cache; None if it is in neither.
 
-    FLOWLIB_DATA may also name the folder of the data set itself; what is published as name.gz may lie there unpacked.
+    FLOWLIB_DATA may also name the folder of the data set itself, or one on the way to it; what is published as name.gz
+    may lie there unpacked.
     """
     if base := data_folder():
-        folders = [base / folder for folder in (source.folder, *source.others)]
-        folders += [base] if base.name == source.folder else []
-        for folder in folders:
-            for each in (name, name.removesuffix(".gz")) if name in source.unpacked else (name,):
-                if (path := folder / each).is_file():
-                    return path
+        for parts in (Path(folder).parts for folder in (source.folder, *source.others)):
+            deep = [k for k in range(len(parts) + 1) if base.parts[len(base.parts) - k :] == parts[:k]]
+            for k in deep:  # FLOWLIB_DATA ends with the first k folders
+                for each in (name, name.removesuffix(".gz")) if name in source.unpacked else (name,):
+                    if (path := base.joinpath(*parts[k:], each)).is_file():
+                        return path
     return path if (path := cache_folder() / source.folder / name).is_file() else None
 
 
@@ -127,6 +129,8 @@ def _download(source: Published, name: str) -> Path:
             problems.append(f"{mirror + name} cannot be reached, or broke off ({type(error).__name__})")
         except ValueError:  # pooch: the hash is wrong
             problems.append(f"{mirror + name} gives another file than the published one")
+    with suppress(OSError):  # where something else is in it
+        folder.rmdir()
     raise ConnectionError(
         f"{source.folder}/{name} is not on this machine, and the download failed:\n"
         + "".join(f"  {problem}\n" for problem in problems)

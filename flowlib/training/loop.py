@@ -5,6 +5,7 @@ losses are read, and `NotFinite` then carries its step; what to say about it, th
 """
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -164,9 +165,9 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def polite_stop() -> Iterator[Callable[[], bool]]:
+def polite_stop(words: str = "") -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C or SIGTERM has come: they let the step end, because a checkpoint of half a step would be none. The
-    second time nobody waits."""
+    second time nobody waits. The words, if there are any, tell so in a terminal."""
     asked = threading.Event()
     main = threading.current_thread() is threading.main_thread()  # no other can hear signals
     signs = (signal.SIGINT, signal.SIGTERM) if main else ()
@@ -175,6 +176,7 @@ def polite_stop() -> Iterator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
+        os.write(2, words.encode())  # print would fail if it is what was interrupted
 
     before = {sign: signal.signal(sign, hear) for sign in signs}
     try:

@@ -116,18 +116,21 @@ def alone(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        (out / ".lock").unlink(missing_ok=True)
-        if made and not any(out.iterdir()):  # nothing came of it
+        if made and [path.name for path in out.iterdir()] == [".lock"]:  # nothing came of it
+            (out / ".lock").unlink()
             out.rmdir()
+        lock.release()
 
 
-def read_log(out: Path) -> list[dict[str, float]]:
-    """The lines of log.csv, if there are any."""
+def read_log(out: Path, last: int) -> list[dict[str, float]]:
+    """The lines of log.csv up to the step `last`, if there are any."""
     path = out / "log.csv"
-    lines = path.read_text().splitlines() if path.exists() else [""]
-    names = lines[0].split(",")
-    return [dict(zip(names, map(float, line.split(",")), strict=True)) for line in lines[1:]]
+    names, *lines = path.read_text().splitlines() or [""] if path.exists() else [""]
+    try:
+        looks = [dict(zip(names.split(","), map(float, line.split(",")), strict=True)) for line in lines]
+        return [look for look in looks if look["step"] <= last]
+    except (ValueError, KeyError):
+        raise ValueError(f"{path} is not as the run has written it. Delete it, and the run goes on.") from None
 
 
 def save_log(out: Path, looks: list[dict[str, float]]) -> None:

@@ -32,6 +32,7 @@ class Settings:
     arguments: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "of the recipe, e.g. width=32 scales=2", "free": False}
     )
+    start: str | None = setting(None, "begin with the weights of this model: the folder of a run, or a name")
     conditional: bool = setting(False, "tell the model the class of each image")
     dequantize: str = setting("uniform", "noise")
     alpha: float = setting(0.05, "rim of the pixel logit; a small one, 1e-6, spreads what is black or white")

@@ -48,6 +48,7 @@ START = 512  # images that an ActNorm learns its units from, at most
 CLOCK = 10  # steps between two looks at the clock, where there is a time budget
 MOST = 1e-3  # a learning rate that is advised, at most
 RECENT = 100  # steps whose mean loss is printed
+STOPPING = "\nstopping after this step and its checkpoint; once more stops at once\n"
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,6 @@ class Trainer:
             self.seconds = time.perf_counter() - started
 
         def after(done: bool, stop: bool) -> None:
-            self.stopped = stop
             if bar is not None and (self.step % loop.REPORT == 0 or done):
                 bar.show(round(self.seconds) if settings.time_budget else self.step, self.words)
             if self.step % settings.evaluate_every == 0 or done:
@@ -158,6 +158,7 @@ class Trainer:
                 self.save()
 
         loop.run(take_step, self.progress, after, lr=settings.lr, warmup=settings.warmup, stopped=stopped)
+        self.stopped = stopped()  # also before the first step, and while the last look was taken
         if bar is not None:
             bar.close()
 
@@ -299,7 +300,7 @@ class Trainer:
             raise ValueError(f"{self.out} cannot be resumed: its training checkpoint has no {error}.") from None
         self.descent.step, self.descent.losses = state.step, state.losses
         self.seconds, self.validation = state.seconds, state.validation
-        self.log = [look for look in read_log(self.out) if look["step"] <= state.step]
+        self.log = read_log(self.out, state.step)
         if state.best:
             found = min(state.validation, key=lambda each: each["bits_per_dim"])
             tensors = {name: value.to(self.device) for name, value in state.best.items()}
@@ -349,9 +350,9 @@ def train(
     Args:
         settings, data, model, out, pictures, processes, resume: as `Trainer` takes them.
     """
-    if not resume and (out / "training.json").exists():
-        raise FileExistsError(f"{out} holds a run already. Go on with --resume, or name another folder with --out.")
     with alone(out) if processes.first else nullcontext(), seeded(settings.seed, processes.device):
+        if not resume and (out / "training.json").exists():
+            raise FileExistsError(f"{out} holds a run already. Go on with --resume, or name another folder with --out.")
         trainer = Trainer(settings, data, model, out, pictures, processes, resume)
         if processes.first:
             count = sum(value.numel() for value in trainer.parameters.values())
@@ -359,6 +360,6 @@ def train(
             start = f", from step {trainer.step:,}" if resume else ""
             where = f"on {processes.device}{shared}{start}"
             print(f"{data}\n{settings.model}: {count:,} parameters, {where}", flush=True)
-        with polite_stop() if processes.count == 1 else nullcontext(lambda: False) as stopped:
+        with polite_stop(STOPPING) if processes.count == 1 else nullcontext(lambda: False) as stopped:
             trainer.run(stopped)
         return None if trainer.stopped else trainer.finish()

@@ -48,7 +48,7 @@ def test_a_failed_download_leaves_nothing_and_starts_anew(fault, data, online, m
     with pytest.raises(ConnectionError) as error:
         images.mnist()
     assert str(error.value).count(words) == 2 and f"{online.url}/b/{FIRST} {words}" in str(error.value)
-    assert names(data) == []
+    assert list(data.iterdir()) == []
     online.pages[f"/b/{FIRST}"] = mnist[FIRST]
     check_mnist(images.mnist())
 

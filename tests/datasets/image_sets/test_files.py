@@ -104,3 +104,42 @@ def test_the_variable_is_searched_before_the_cache(data, mnist):
     put(data, images.MNIST, {FIRST: b"broken"})
     with pytest.raises(ValueError, match=r"it has 6 bytes"):
         images.mnist()
+
+
+FORMS = {"packed anew": lambda inside: gzip.compress(inside, 1), "unpacked": lambda inside: inside}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("folder", ["mnist", "MNIST/raw"])
+def test_files_are_known_by_what_is_in_them(form, folder, data, mnist, monkeypatch):
+    """As torchvision leaves them, or gunzip; FLOWLIB_DATA names any folder on the way."""
+    inside = {name: gzip.decompress(content) for name, content in mnist.items()}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in inside.items()}
+    monkeypatch.setattr(images, "MNIST", replace(images.MNIST, unpacked=hashes))
+    (data / folder).mkdir(parents=True)
+    for name, content in inside.items():
+        end = name if form == "packed anew" else name.removesuffix(".gz")
+        (data / folder / end).write_bytes(FORMS[form](content))
+    for base in (data, *(data / folder).relative_to(data).parents, folder):
+        monkeypatch.setenv("FLOWLIB_DATA", str(data / base))
+        check_mnist(images.mnist())
+
+
+def test_what_is_in_an_altered_file_is_not_what_was_published(data, mnist, monkeypatch):
+    inside = gzip.decompress(mnist[FIRST])
+    hashes = {FIRST: hashlib.sha256(inside).hexdigest()}
+    monkeypatch.setattr(images, "MNIST", replace(images.MNIST, unpacked=hashes))
+    for content in (gzip.compress(inside[:-1] + b"?", 1), inside[:-1] + b"?", b"\x1f\x8bno gzip"):
+        put(data, images.MNIST, mnist | {FIRST: content})
+        with pytest.raises(ValueError, match=f"{FIRST} is not the published file"):
+            images.mnist()
+
+
+def test_packed_anew_to_the_same_size(data, mnist, monkeypatch):
+    """Only the time in its head differs."""
+    content = bytearray(mnist[FIRST])
+    content[4] ^= 1
+    hashes = {FIRST: hashlib.sha256(gzip.decompress(mnist[FIRST])).hexdigest()}
+    monkeypatch.setattr(images, "MNIST", replace(images.MNIST, unpacked=hashes))
+    put(data, images.MNIST, mnist | {FIRST: bytes(content)})
+    check_mnist(images.mnist())

@@ -3,6 +3,7 @@
 import pytest
 
 from flowlib import load
+from flowlib.__main__ import chance_of_noise
 from flowlib.models.pretrained import DATA, FOLDER, names
 from flowlib.training.evaluation import Score
 from tests.training.trainer.runs import flowlib
@@ -25,3 +26,9 @@ def test_a_shipped_checkpoint_is_small_and_its_card_is_reproduced(name, capsys):
         pytest.skip(f"the images of {card['data']} are not on this machine")
     some = ["--images", 200, "--draws", 1] if card["test"]["images"] > 1000 else []
     assert flowlib("evaluate", name, "--device", "cpu", *some) == 0
+
+
+def test_how_far_another_seed_may_be_is_told_by_the_noise_of_one_draw():
+    four, one = Score(10, 4, 2.0, 0.5, 2.0, 0.5, noise=0.01), Score(10, 1, 2.0, 0.5, 2.0, 0.5)
+    assert chance_of_noise(four, one) == chance_of_noise(one, four) == pytest.approx(4 * 0.02 * (1 + 1 / 4) ** 0.5)
+    assert chance_of_noise(one, one) == 0.5  # nobody knows

@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -9,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flowlib import load
+from flowlib.datasets.images import digits
 from flowlib.training.run_files import alone
+from flowlib.training.trainer import Trainer
 from tests.training.trainer.runs import flowlib
 from tools import textures
 
@@ -123,3 +128,85 @@ def test_a_stop_outside_the_steps_is_said(monkeypatch, tmp_path, capsys) -> None
     assert "--resume goes on from the last checkpoint" in capsys.readouterr().err
     monkeypatch.undo()
     assert flowlib("train", "--resume", "--out", tmp_path / "run") == 0
+
+
+def test_a_stop_before_the_first_checkpoint_promises_nothing(monkeypatch, tmp_path, capsys) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flowlib.__main__.prepared", stop)
+    assert flowlib("train", *SMALL, "--steps", 1, "--out", tmp_path / "run") == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+@pytest.mark.parametrize("moment", ["bar", "evaluate"])  # before the first step; in the look after the last one
+def test_a_stop_that_no_step_hears_ends_the_run_all_the_same(moment, monkeypatch, tmp_path, capfd) -> None:
+    inner = getattr(Trainer, moment)
+
+    def stopped(self, *arguments):
+        signal.raise_signal(signal.SIGINT)
+        return inner(self, *arguments)
+
+    out = tmp_path / "run"
+    monkeypatch.setattr(Trainer, moment, stopped)
+    assert flowlib("train", *SMALL, "--steps", 1, "--out", out) == 130
+    assert "stopping after this step" in capfd.readouterr().err
+    monkeypatch.undo()
+    assert json.loads((out / "model.json").read_text())["test"] is None
+    assert flowlib("train", "--resume", "--out", out) == 0
+    assert json.loads((out / "model.json").read_text())["test"] is not None
+
+
+def test_a_new_run_begins_with_a_finished_one(unbroken, tmp_path, says) -> None:
+    """Its recipe is that of the other model, its images and steps are chosen; only its own run goes on."""
+    np.save(tmp_path / "a.npy", digits().train.images[:40].numpy())
+    out, words = tmp_path / "run", ["--steps", 1, "--batch", 8, "--draws", 1, "--lr", 1e-9]
+    assert flowlib("train", "--start", unbroken, "--data", tmp_path / "a.npy", *words, "--out", out) == 0
+    assert load(out).card["arguments"] == load(unbroken).card["arguments"]
+    before, after = load(unbroken).state_dict(), load(out).state_dict()
+    assert all((value.double() - before[name].double()).abs().max() < 1e-6 for name, value in after.items())
+    assert flowlib("train", "--resume", "--steps", 2, "--out", out) == 0
+    np.save(tmp_path / "b.npy", np.zeros((12, 4, 4), np.uint8))
+    message = says("train", "--start", unbroken, "--data", tmp_path / "b.npy", *words, "--out", tmp_path / "other")
+    assert "is a model of images of shape (1, 8, 8), so it cannot be the start of one of (1, 4, 4)" in message
+
+
+def test_a_run_goes_on_with_its_own_images_only(folder, tmp_path, says) -> None:
+    images, out = tmp_path / "images", tmp_path / "run"
+    shutil.copytree(folder, images)
+    assert flowlib("train", "--data", images, "--size", 8, *SMALL, "--steps", 1, "--out", out) == 0
+    next(images.glob("*/*.png")).unlink()
+    assert "are no longer those of this run" in says("train", "--resume", "--steps", 2, "--out", out)
+    images.rename(tmp_path / "elsewhere")
+    assert "they are not here. Say where they are with --data" in says("evaluate", out)
+
+
+def test_classes_are_those_of_the_model(folder, tmp_path, says) -> None:
+    grey = tmp_path / "grey.npy"
+    np.save(grey, np.zeros((12, 8, 8), np.uint8))
+    words = [*SMALL, "--steps", 1, "--conditional", "--out", tmp_path / "run"]
+    assert "--conditional needs images of several classes" in says("train", "--data", grey, *words)
+    assert flowlib("train", "--data", folder, "--size", 8, *words) == 0
+    five = tmp_path / "five.npz"
+    np.savez(five, images=np.zeros((12, 3, 8, 8), np.uint8), labels=np.arange(12) % 5)
+    card = json.loads((tmp_path / "run" / "model.json").read_text())
+    (tmp_path / "run" / "model.json").write_text(json.dumps(card | {"size": None}))
+    assert "in 256 levels and 4 classes; five" in says("evaluate", tmp_path / "run", "--data", five)
+
+
+@pytest.mark.parametrize("text", ["", "step;seconds\n3;4\n"])
+def test_a_log_that_others_have_written_to(text, tmp_path, capsys) -> None:
+    assert flowlib("train", *SMALL, "--steps", 1, "--out", tmp_path) == 0
+    (tmp_path / "log.csv").write_text(text)
+    assert flowlib("train", "--resume", "--steps", 2, "--out", tmp_path) == (2 if text else 0)
+    assert ("Delete it, and the run goes on" in capsys.readouterr().err) == bool(text)
+
+
+def test_a_wrong_ending_is_said_before_the_work(monkeypatch, tmp_path, says) -> None:
+    monkeypatch.setattr("flowlib.__main__.samples", lambda *_: pytest.fail("drew images"))
+    assert "no picture format for ''" in says("sample", "digits-glow", "--out", tmp_path / "samples")
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+def test_a_seed_is_counted_from_0(command, says) -> None:
+    assert "seed must be a whole number, 0 or more; got -1" in says(command, "digits-glow", "--seed", -1)

@@ -11,11 +11,13 @@ from flowlib import load
 from flowlib.__main__ import prepared
 from flowlib.datasets import images
 from flowlib.models.checkpoint import read, save
+from flowlib.models.pretrained import data_set
+from flowlib.training import loop, pace
 from flowlib.training import trainer as training
 from flowlib.training.evaluation import samples
 from flowlib.training.settings import Settings
 from flowlib.training.trainer import Trainer
-from tests.training.trainer.runs import SMALL, TINY, flowlib, losses_of
+from tests.training.trainer.runs import SMALL, TINY, flowlib, losses_of, trainer_of
 
 
 def test_a_run_leaves_its_losses_a_picture_and_a_model(unbroken):
@@ -58,7 +60,11 @@ def test_evaluate_reproduces_the_card(unbroken, capsys):
     assert flowlib("evaluate", unbroken, "--images", 100) == 0
     assert "not compared: these are the first 100 of 360 images" in capsys.readouterr().out
     assert flowlib("evaluate", unbroken, "--part", "validation", "--draws", 1) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("validation: ")
+    assert "\nreproduced: " in capsys.readouterr().out
+    assert flowlib("evaluate", unbroken, "--part", "validation", "--images", 180) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("reproduced: a difference up to 0.0005")
+    assert flowlib("evaluate", unbroken, "--part", "train", "--images", 50) == 0
+    assert "not compared: the card says nothing of train images" in capsys.readouterr().out
 
 
 def test_evaluate_says_where_a_card_is_not_reproduced(unbroken, tmp_path, capsys):
@@ -81,7 +87,7 @@ def test_sample_draws_a_picture(unbroken, tmp_path):
     assert out.read_bytes() == first
 
 
-def test_weights_can_be_stored_in_half_the_bytes(unbroken, tmp_path):
+def test_weights_can_be_stored_in_half_the_bytes(tmp_path, capsys):
     for storage in ("bfloat16", "float16"):
         out = tmp_path / storage
         assert flowlib("train", *TINY, "--steps", 2, "--draws", 1, "--storage", storage, "--out", out) == 0
@@ -89,6 +95,8 @@ def test_weights_can_be_stored_in_half_the_bytes(unbroken, tmp_path):
         assert {value.dtype for value in tensors.values() if value.is_floating_point()} == {getattr(torch, storage)}
         assert load(out).log_prob(images.digits().test.images[:2]).dtype == torch.float32
         assert flowlib("evaluate", out) == 0
+        assert flowlib("evaluate", out, "--part", "validation") == 0
+        assert "before they were stored with fewer digits" in capsys.readouterr().out
 
 
 def test_a_model_of_each_class(tmp_path, capsys):
@@ -127,6 +135,32 @@ def test_a_time_budget_ends_a_run_at_a_learning_rate_of_zero(tmp_path, monkeypat
     assert max(rates) > 0.95 * Settings.lr and rates[-1] < 0.03 * Settings.lr
     rates.clear()
     assert flowlib("train", *words, "--resume") == 0 and not rates  # its time is over
+
+
+def test_the_bar_counts_to_the_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "watched", lambda: True)
+    bar = trainer_of(Settings(**SMALL, steps=1_000_000, time_budget=840.0), tmp_path).bar().bar
+    assert (bar.total, bar.n) == (840, 0) and "second 0 of 840" in str(bar)
+    bar.close()
+
+
+def test_a_pace_tells_speed_and_time_left(monkeypatch):
+    now = iter([100.0, 110.0, 110.0, 170.0, 171.0])  # as it starts, tells twice, and is asked whether it was silent
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    run = pace.Pace(batch=32, step=50, progress=0.5)
+    assert run.words(step=60, progress=0.6) == "32 images a second, 0:00:40 left"
+    assert not run.silent() and run.silent()
+
+
+def test_temperature_0_is_one_image(unbroken):
+    model = load(unbroken)
+    one, other = (samples(model, 2, temperature=0.0, seed=seed) for seed in (0, 1))
+    assert torch.equal(one, other) and torch.equal(one[0], one[1])
+
+
+def test_fewer_batches_of_cifar10(monkeypatch):
+    monkeypatch.setattr(images, "cifar10", lambda batches: batches)
+    assert (data_set("cifar10"), data_set("cifar10", batches=2)) == (5, 2)
 
 
 def test_training_leaves_the_random_state_alone(tmp_path):

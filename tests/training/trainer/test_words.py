@@ -1,8 +1,10 @@
 """What goes wrong is said in words, with the way out."""
 
 import errno
+import io
 import json
 import os
+import sys
 
 import pytest
 import torch
@@ -59,6 +61,10 @@ def test_a_missing_gpu_is_named(monkeypatch, says):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "There is no GPU for --device cuda: this PyTorch is built for" in says("train", *TINY, "--device", "cuda")
     assert choose_device("auto") == torch.device("cpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert "There is no GPU of Apple's for --device mps" in says("train", *TINY, "--device", "mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps") == torch.device("mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ValueError, match="There is no GPU number 7: this machine has 1"):
@@ -151,3 +157,18 @@ def test_an_evaluation_of_nothing_is_refused(option, unbroken, says):
     assert f"evaluate: {option} must be a whole number, 1 or more; got 0" in says(
         "evaluate", unbroken, f"--{option}", 0
     )
+
+
+def test_a_shorter_step_is_advised_that_may_help(says, tmp_path):
+    told = says("train", *TINY, "--steps", 50, "--lr", 1e6, "--out", tmp_path / "run")
+    assert "try --lr 0.001 (it was 1e+06)" in told
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "cp437", "ascii"])
+def test_a_console_without_a_sign_prints_a_question_mark(encoding, monkeypatch, tmp_path):
+    console = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", console)
+    assert main(["train", *TINY, "--steps", "1", "--draws", "1", "--out", str(tmp_path / "run")]) == 0
+    console.flush()
+    shown = console.buffer.getvalue().decode(encoding)
+    assert "1 ? 8 ? 8" in shown and "bits per dimension on 360 images" in shown
