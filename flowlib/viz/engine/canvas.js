@@ -202,6 +202,12 @@ function label(c, layer, panel, X, Y) {
   write(c, layer.text, X(x), Y(y), layer.color, layer.size, layer.align);
 }
 
+// The font size, at most `size`, at which a text is no wider than `width`.
+function fitting(c, text, size, width) {
+  c.font = `500 ${size}px ${c.family}`;
+  return Math.min(size, size * width / Math.max(1, c.measureText(text).width));
+}
+
 function write(c, text, x, y, color, size, align = "center", weight = 400) {
   c.font = `${weight} ${size}px ${c.family}`;
   c.fillStyle = color;
@@ -233,7 +239,7 @@ function paintPanel(c, panel, box, ink, theme) {
 function paintWords(c, panel, box, X, Y, ink) {
   const middle = box.x + box.w / 2;
   const foot = box.y + box.h;
-  write(c, panel.title, middle, box.y - 13, ink[0], 14, "center", 500);
+  write(c, panel.title, middle, box.y - 13, ink[0], fitting(c, panel.title, 14, box.w + MARGIN.left), "center", 500);
   for (const [at, text] of panel.xticks) write(c, text, X(at), foot + 12, ink[1], 11);
   for (const [at, text] of panel.yticks) write(c, text, box.x - 6, Y(at), ink[1], 11, "right");
   if (panel.xlabel) write(c, panel.xlabel, middle, foot + 27, ink[1], 12);
@@ -263,7 +269,7 @@ function paintKey(c, key, x, y, width, ink, theme) {
 // Where everything stands, in CSS pixels, for a cell of this width.
 function layout(head, width) {
   const n = head.panels.length;
-  const stacked = n > 1 && width / n < 230;
+  const stacked = n > 1 && width / n < 150;
   const columns = stacked ? 1 : n;
   const cell = Math.min(width / columns, n > 1 ? 450 : 520);
   const under = head.panels.some(panel => panel.xlabel) ? 14 : 0;

@@ -17,7 +17,7 @@ import numpy as np
 import traitlets
 
 from flowlib.viz.engine import theme
-from flowlib.viz.engine.scene import Scene, ticks
+from flowlib.viz.engine.scene import Scene
 
 SEGMENT = 66_000
 TYPES = {"u1": np.uint8, "f4": np.float32}
@@ -53,8 +53,8 @@ def pack(scene: Scene, hidden: set[str] = frozenset(), **head: Any) -> bytes:
             "ylim": p.ylim,
             "aspect": p.aspect,
             "height": p.height,
-            "xticks": ticks(*p.xlim) if p.xticks else [],
-            "yticks": ticks(*p.ylim) if p.yticks else [],
+            "xticks": p.marks()[0],
+            "yticks": p.marks()[1],
             "layers": [_top_row_first(layer.parts()) for layer in p.layers if layer.toggle not in hidden],
         }
         for p in scene.panels

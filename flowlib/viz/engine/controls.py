@@ -167,6 +167,7 @@ class Handle(Control):
     symbol: str | None = None
     step: float | None = None
     panel: int = -1
+    names: tuple[str, str] | None = None  # what stands at the two sliders, where symbol₁ and symbol₂ will not do
     arrow = False
     origin = (0.0, 0.0)
 
@@ -186,10 +187,8 @@ class Handle(Control):
         symbol = self.symbol or symbol_of(name)
         step = self.step or _round_step(self.high - self.low)
         comma = "," if symbol[-1] in SUBSCRIPTS else ""
-        return {
-            f"{name}_{i + 1}": _float_slider(symbol + comma + "₁₂"[i], self.xy[i], self.low, self.high, step)
-            for i in (0, 1)
-        }
+        names = self.names or (f"{symbol}{comma}₁", f"{symbol}{comma}₂")
+        return {f"{name}_{i + 1}": _float_slider(names[i], self.xy[i], self.low, self.high, step) for i in (0, 1)}
 
     def gather(self, name: str, read: dict[str, Any]) -> torch.Tensor:
         return torch.tensor([read[f"{name}_1"], read[f"{name}_2"]])

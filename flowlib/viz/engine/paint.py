@@ -16,7 +16,7 @@ from matplotlib.image import BboxImage
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox, TransformedBbox
 
-from flowlib.viz.engine.scene import Panel, Scene, ticks
+from flowlib.viz.engine.scene import Panel, Scene
 from flowlib.viz.engine.theme import COLOURS, INK, NIGHT, TABLES, hex_of, rgb, style
 
 DPI = 100
@@ -52,8 +52,7 @@ def paint_panel(
     ax.set_xticks([])
     ax.set_yticks([])
     if decorated:
-        for axis, limits, wanted in ((ax.xaxis, panel.xlim, panel.xticks), (ax.yaxis, panel.ylim, panel.yticks)):
-            marks = ticks(*limits) if wanted else []
+        for axis, marks in zip((ax.xaxis, ax.yaxis), panel.marks(), strict=True):
             axis.set_ticks([at for at, _ in marks], [text for _, text in marks], fontsize=font - 1, color=INK)
         ax.tick_params(length=0, pad=3)
         ax.set_title(panel.title, fontsize=font + 1, color=INK, pad=5)

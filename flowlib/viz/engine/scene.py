@@ -182,7 +182,10 @@ Layer = Heat | Lines | Dots | Polygon | Area | Vector | Label
 
 @dataclass
 class Panel:
-    """One part of the picture. `equal`: one unit is as long in x as in y; `height`: px of a panel that is not."""
+    """One part of the picture. `equal`: one unit is as long in x as in y; `height`: px of a panel that is not.
+
+    `xticks`, `yticks`: True for a few round numbers, False for none, or (place, text) pairs.
+    """
 
     xlim: tuple[float, float]
     ylim: tuple[float, float]
@@ -191,8 +194,8 @@ class Panel:
     equal: bool = True
     xlabel: str = ""
     ylabel: str = ""
-    xticks: bool = True
-    yticks: bool = True
+    xticks: bool | Sequence[tuple[float, str]] = True
+    yticks: bool | Sequence[tuple[float, str]] = True
     height: int = 300
 
     def __post_init__(self) -> None:
@@ -208,6 +211,11 @@ class Panel:
     def aspect(self) -> float | None:
         """Height over width where one unit must be as long in x as in y, otherwise None."""
         return (self.ylim[1] - self.ylim[0]) / (self.xlim[1] - self.xlim[0]) if self.equal else None
+
+    def marks(self) -> tuple[list[tuple[float, str]], list[tuple[float, str]]]:
+        """The (place, text) pairs along x and along y."""
+        pairs = ((self.xticks, self.xlim), (self.yticks, self.ylim))
+        return tuple(ticks(*limits) if wanted is True else list(wanted or ()) for wanted, limits in pairs)
 
 
 @dataclass
@@ -228,7 +236,8 @@ class Scene:
 
 def det_key(title: str = "|det J|") -> dict:
     """The colour key of lines coloured by log|det J|."""
-    at = [(0.5 + 0.5 * math.log(v) / LOG_DET_LIMIT, text) for v, text in ((1 / 8, "⅛"), (1, "1"), (8, "8"))]
+    marks = ((1 / 8, "⅛"), (1 / 2, "½"), (1, "1"), (2, "2"), (8, "8"))
+    at = [(0.5 + 0.5 * math.log(v) / LOG_DET_LIMIT, text) for v, text in marks]
     return {"title": title, "table": "diverging", "ticks": at}
 
 

@@ -60,7 +60,7 @@ def _table(codes: list[str], n: int) -> np.ndarray:
 TABLES = {
     "base": _table([NIGHT, "#37261f", "#75461b", "#b56c1c", "#e6972f", "#f9c775", "#fff0d2"], 256),
     "data": _table([NIGHT, "#122b52", "#194c8c", "#2471bd", "#4399e6", "#8fc5f7", "#e3f1ff"], 256),
-    "diverging": _table(["#ee5fae", "#f0a8d0", "#f1f2f4", "#bfe39a", "#86d13f"], LEVELS),
+    "diverging": _table(["#ee5fae", "#ef7dbd", "#f0a0cd", "#f1f2f4", "#bbe295", "#a0da6a", "#86d13f"], LEVELS),
 }
 
 

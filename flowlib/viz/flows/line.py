@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from flowlib.core import Base, Flow
-from flowlib.viz.engine.scene import Label, Lines, Panel, Polygon, Scene, det_key
+from flowlib.viz.engine.scene import Label, Lines, Panel, Polygon, Scene, det_key, ticks
 from flowlib.viz.flows.plane import base_range
 
-GAP = 1.0  # height of the band between the two axes
-TALL = 1.25  # the most that a density may rise above its axis
-DEEP = TALL / 1.5  # the most that the base density may hang below its axis
-STEEP = 6.0  # heights up to this many times the peak of the base fit into the panel
+GAP = 0.9  # height of the band between the two axes
+DEEP = 0.4  # what the peak of the base density hangs below its axis, in every frame
+TALL = 4 * DEEP  # the most that a density may rise above its axis: the scale is one, so four times the base's peak
 POINTS = 601
 
 
@@ -70,10 +69,8 @@ class Line:
         self._check(flow.base)
         z = self.nodes(flow, self.z)
         x, p_z, p_x = self.push(flow, z)
-        seen = (x >= self.xlim[0]) & (x <= self.xlim[1])
-        peak = max(float(p_z.max()), float(p_x[seen].max()) if seen.any() else 0.0, 1e-6)
-        peak = min(peak, STEEP * float(p_z.max()))  # what is higher leaves the panel, so that the base stays visible
-        height = TALL / max(peak, 1.5 * float(p_z.max()))  # one scale for both, so that equal areas look equal
+        height = DEEP / float(p_z.max())  # one scale for both densities and all frames: equal areas look equal
+        top = TALL / height
         cut = self.nodes(flow, torch.linspace(*sorted(interval), 2001).unsqueeze(-1))
         cut_x, cut_pz, cut_px = self.push(flow, cut)
         few = self.nodes(flow, torch.linspace(*sorted(interval), 101).unsqueeze(-1))
@@ -83,9 +80,9 @@ class Line:
             Lines([[[self.xlim[0], 0.0], [self.xlim[1], 0.0]]], color="base", width=1.5),
             Lines([[[self.xlim[0], GAP], [self.xlim[1], GAP]]], color="data", width=1.5),
             Polygon(graph(z[:, 0], p_z, 0.0, -height), "base", 0.30, edge="base"),
-            Polygon(graph(x, p_x, GAP, height), "data", 0.30, edge="data"),
+            Polygon(graph(x, p_x.clamp_max(top), GAP, height), "data", 0.30, edge="data"),
             Polygon(graph(few[:, 0], few_pz, 0.0, -height), "base", 0.75),
-            Polygon(graph(few_x, few_px, GAP, height), "data", 0.75),
+            Polygon(graph(few_x, few_px.clamp_max(top), GAP, height), "data", 0.75),
             Polygon(
                 torch.cat([strand(cut[:1, 0], cut_x[:1])[0], strand(cut[-1:, 0], cut_x[-1:])[0].flip(0)]), "light", 0.18
             ),
@@ -103,18 +100,29 @@ class Line:
                 "base",
                 align="left",
             ),
+            *self._cut(x, p_x, top),
         ]
+        up = ticks(0.0, top, 8)
+        down = [(v, text) for v, text in up if 0 < v * height <= DEEP]
+        scale = [(GAP + height * v, text) for v, text in up] + [(-height * v, text) for v, text in [(0.0, "0"), *down]]
         panel = Panel(
             self.xlim,
             (-DEEP - 0.25, GAP + TALL + 0.25),
             title or "x = f(z): lengths change, areas stay",
             layers,
             equal=False,
-            yticks=False,
-            height=360,
+            yticks=scale,
+            height=400,
         )
         numbers = [("area below", f"{area(cut[:, 0], cut_pz):.3f}"), ("area above", f"{area(cut_x, cut_px):.3f}")]
         return Scene([panel], numbers, keys=[det_key("|dx/dz|")])
+
+    def _cut(self, x: Tensor, p_x: Tensor, top: float) -> list[Label]:
+        """Where the data density is higher than the panel: a mark with its height, else nothing."""
+        seen = torch.where((x >= self.xlim[0]) & (x <= self.xlim[1]), p_x, 0.0)
+        if float(seen.max()) <= 1.001 * top:
+            return []
+        return [Label(float(x[seen.argmax()]), GAP + TALL + 0.11, f"▲ up to {float(seen.max()):.3g}", "data")]
 
     def _threads(self, flow: Flow) -> tuple[Tensor, Tensor]:
         """From each z on the lower axis to f(z) on the upper one, and log|dx/dz| along each."""

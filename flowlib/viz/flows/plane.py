@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -95,10 +96,12 @@ class Plane:
 
     def scene(self, flow: Flow, fine: bool = True, before: bool = False, title: str = "") -> Scene:
         """The data density with its grid and samples; `before` puts the base beside it, at the left."""
-        panels = [self.data_panel(flow, self.resolution if fine else max(2, self.resolution // 2), title)]
+        panel = self.data_panel(flow, self.resolution if fine else max(2, self.resolution // 2), title)
+        panels = [replace(panel, xlabel="x₁", ylabel="x₂")]
         keys = [density_key("data", self.scale, "p(x)"), det_key()]
         if before:
-            panels.insert(0, self.base_panel(flow.base, max(2, self.resolution // 2)))
+            panel = self.base_panel(flow.base, max(2, self.resolution // 2))
+            panels.insert(0, replace(panel, xlabel="z₁", ylabel="z₂"))
             keys.insert(0, density_key("base", self.scale, "p(z)"))
         numbers = [("mass of the density", f"{mass(flow, self.box, MASS_PIXELS if fine else MASS_PIXELS // 2):.3f}")]
         return Scene(panels, numbers, keys=keys)

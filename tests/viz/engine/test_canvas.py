@@ -66,7 +66,7 @@ def test_hidden_layers_are_left_out():
 def test_light_and_numbers_and_keys_arrive():
     head = unpack(pack(scene(), error=None))
     assert head["numbers"] == [["mass", "1.000"]] and head["light"] == [True, "fine"] and head["error"] is None
-    assert [text for _, text in head["keys"][0]["ticks"]] == ["⅛", "1", "8"]
+    assert [text for _, text in head["keys"][0]["ticks"]] == ["⅛", "½", "1", "2", "8"]
 
 
 def test_one_traitlet_carries_the_picture():

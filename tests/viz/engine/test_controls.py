@@ -58,3 +58,8 @@ def test_a_vector_has_two_sliders_and_arrives_as_a_tensor():
 
 def test_symbols():
     assert [symbol_of(n) for n in ("alpha", "z0", "u_1", "b", "beta2")] == ["α", "z₀", "u₁", "b", "β₂"]
+
+
+def test_sliders_of_a_vector_may_have_names_of_their_own():
+    one, other = Arrow((1.0, 2.0), names=("A₁₂", "A₂₂")).parts("a2").values()
+    assert (one.description, other.description) == ("A₁₂", "A₂₂")

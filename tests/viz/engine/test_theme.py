@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from flowlib.viz import det_key
 from flowlib.viz.engine import theme
 
 # Machado, Oliveira and Fernandes (2009), table of full deuteranopia and protanopia, on linear RGB
@@ -77,3 +78,14 @@ def test_det_level():
 def test_unknown_colour_is_told_the_known_ones():
     with pytest.raises(ValueError, match=r"unknown colour 'azure'.*base, data"):
         theme.colour("azure")
+
+
+def test_a_stretch_of_one_and_a_half_is_not_white():
+    white, light = theme.TABLES["diverging"][7].astype(int), theme.det_level(np.log([1 / 1.5, 1.0, 1.5]))
+    colours = theme.TABLES["diverging"][light].astype(int)
+    assert (colours[1] == white).all()
+    assert all(abs(colours[i] - white).max() > 25 for i in (0, 2))
+
+
+def test_the_key_has_a_mark_at_two():
+    assert [text for _, text in det_key()["ticks"]] == ["⅛", "½", "1", "2", "8"]
