@@ -19,8 +19,9 @@ WHERE = {
     "Flow": "core",
     "prove": "proof",
     "load": "models",
+    "save": "models",
 }
-__all__ = ["Compose", "Flow", "Given", "Inverse", "Transform", "load", "prove"]
+__all__ = ["Compose", "Flow", "Given", "Inverse", "Transform", "load", "prove", "save"]
 
 
 def __getattr__(name: str) -> object:

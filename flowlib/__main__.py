@@ -199,8 +199,18 @@ def curve(losses: list[float], looks: list[dict[str, float]]) -> bytes:
     return curve_png(losses, looks)
 
 
-def run_sample(options: argparse.Namespace) -> int:
+def image_model(options: argparse.Namespace) -> PixelFlow:
     model = load(options.checkpoint, choose_device(options.device))
+    if not isinstance(model, PixelFlow):
+        raise ValueError(
+            f"{options.checkpoint} holds a flow on vectors, and these commands are for images. In Python: "
+            f"flowlib.load({options.checkpoint!r})."
+        )
+    return model
+
+
+def run_sample(options: argparse.Namespace) -> int:
+    model = image_model(options)
     classes = model.card["classes"]
     if options.label is not None:
         if not classes:
@@ -228,7 +238,7 @@ def in_format(out: Path, images: Tensor, levels: int) -> bytes:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    model = load(options.checkpoint, choose_device(options.device))
+    model = image_model(options)
     card = model.card
     for name, least in (("images", 1), ("draws", 1), ("seed", 0)):
         if getattr(options, name) is not None:
@@ -295,7 +305,7 @@ def seed_of(card: dict) -> int:
 
 
 def run_info(options: argparse.Namespace) -> int:
-    model = load(options.checkpoint, choose_device(options.device))
+    model = image_model(options)
     shown = {key: value for key, value in model.card.items() if key not in ("tensors", "format", "validation", "test")}
     for key, value in shown.items():
         print(f"{key:12} {value}")

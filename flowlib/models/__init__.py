@@ -1,10 +1,11 @@
 """Recipes: each flow of the course in a few lines that read like the figure in its paper.
 
-`summary(flow)` prints what is in one; `load` brings one that was trained before.
+`summary(flow)` prints what is in one; `save` stores one, `load` brings one that was trained before.
 """
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
 from flowlib.models.pretrained import load, names, planar_energies
+from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
     iaf,
@@ -32,6 +33,7 @@ __all__ = [
     "radial_flow",
     "real_nvp",
     "real_nvp_image",
+    "save",
     "spline_flow",
     "spline_maf",
     "summary",

@@ -115,7 +115,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     problems += [
         f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(own[name].shape)}"
         for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
+        if name in tensors and tensors[name].shape != own[name].shape and not name.endswith("_extra_state")
     ]
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""

@@ -1,4 +1,4 @@
-"""Image models from their cards: `load` reads one that was trained before, `build` makes one anew.
+"""Models from their cards: `load` reads one that was trained before, `build` makes an image model anew.
 
 A card names the recipe and all its arguments, so that the model is built by the same code that a reader opens, and its
 tensors are then filled in. `names()` lists the checkpoints that come with flowlib.
@@ -16,7 +16,7 @@ from flowlib.core import Flow
 from flowlib.datasets import images
 from flowlib.datasets.images import ImageSet
 from flowlib.datasets.own import own_images
-from flowlib.models import format_1
+from flowlib.models import format_1, saved
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
@@ -66,26 +66,30 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in FOLDER.glob("*/model.json"))
 
 
-def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow:
-    """A trained model, in eval mode: a checkpoint that comes with flowlib, by name, or the folder of a training run.
+def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow | Flow:
+    """A trained model, in eval mode: a checkpoint that comes with flowlib, by name, or the folder of a training run, or
+    the folder of a flow that `flowlib.save` has written.
 
-    Its `card` says what it was trained on, how, for how long, and how many bits per dimension it takes on test images.
+    The `card` of an image model says what it was trained on, how, for how long, and how many bits per dimension it
+    takes on test images; the `recipe` of a flow says what built it.
 
     Raises:
         FileNotFoundError: there is none of that name; the message lists those there are.
         ValueError: it is damaged, or is no checkpoint of flowlib's; a pickle, for one.
     """
-    folder = FOLDER / name if str(name) in names() else Path(name)
+    folder = FOLDER / name if str(name) in names() else Path(name).expanduser()
     if not folder.exists():
         shipped = ", ".join(map(repr, names())) or "none"
         raise FileNotFoundError(
             f"load: {str(name)!r} is neither a checkpoint that comes with flowlib ({shipped}) nor a folder that "
-            "`flowlib train` has written, such as runs/digits-glow."
+            "`flowlib train` or `flowlib.save` has written, such as runs/digits-glow."
         )
     card, tensors = read(folder, "model")
     bad = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if bad:
         raise ValueError(f"{folder}: {bad[0]} holds nan or inf, so the model has no density. Train it again.")
+    if "recipe" in card:
+        return saved.build(card, tensors, str(folder)).to(device).eval()
     old = card["format"] == 1
     model = build(format_1.card_of(card) if old else card, str(folder))
     fill(model, format_1.tensors_of(tensors, model) if old else tensors, str(folder))

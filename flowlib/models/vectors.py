@@ -19,6 +19,7 @@ from torch import nn
 from flowlib.bases import StandardNormal
 from flowlib.core import Base, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
+from flowlib.models.saved import recipe
 from flowlib.nets import MADE, MLP, CausalTransformer
 from flowlib.support.checks import check_choice, check_count
 from flowlib.transforms import (
@@ -37,6 +38,7 @@ from flowlib.transforms import (
 HIDDEN = (64, 64)
 
 
+@recipe
 def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Base | None = None) -> Flow:
     """f = f_K ∘ ... ∘ f_1, each x = z + û tanh(w·z + b).
 
@@ -58,6 +60,7 @@ def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Ba
     return pushes([Planar(dim, *start) for start in zip(u, w, b, strict=True)], fast, base)
 
 
+@recipe
 def radial_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Base | None = None) -> Flow:
     """f = f_K ∘ ... ∘ f_1, each x = z + β̂ (z − z₀) / (α + r). Its inverse is a formula: both directions are one pass.
 
@@ -72,6 +75,7 @@ def radial_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Ba
     return pushes([Radial(dim) for _ in range(check_count("radial_flow", "layers", layers))], fast, base)
 
 
+@recipe
 def sylvester_flow(
     dim: int = 2, layers: int = 16, ridges: int | None = None, fast: str = "sampling", base: Base | None = None
 ) -> Flow:
@@ -90,6 +94,7 @@ def sylvester_flow(
     return pushes([Sylvester(dim, ridges) for _ in range(check_count("sylvester_flow", "layers", layers))], fast, base)
 
 
+@recipe
 def nice(
     dim: int = 2, layers: int = 8, hidden: Sequence[int] = HIDDEN, context_dim: int = 0, base: Base | None = None
 ) -> Flow:
@@ -110,6 +115,7 @@ def nice(
     return with_units(couplings(Additive(), dim, layers, hidden, context_dim), base)
 
 
+@recipe
 def real_nvp(
     dim: int = 2, layers: int = 8, hidden: Sequence[int] = HIDDEN, context_dim: int = 0, base: Base | None = None
 ) -> Flow:
@@ -127,6 +133,7 @@ def real_nvp(
     return with_units(couplings(Affine(), dim, layers, hidden, context_dim), base)
 
 
+@recipe
 def spline_flow(
     dim: int = 2,
     layers: int = 4,
@@ -154,6 +161,7 @@ def spline_flow(
     return with_units([Inverse(stacked(layers))], base)
 
 
+@recipe
 def maf(
     dim: int = 2, layers: int = 5, hidden: Sequence[int] = HIDDEN, context_dim: int = 0, base: Base | None = None
 ) -> Flow:
@@ -171,6 +179,7 @@ def maf(
     return with_units(autoregressions(Affine(), dim, layers, MADE, hidden=hidden, context_dim=context_dim), base)
 
 
+@recipe
 def spline_maf(
     dim: int = 2,
     layers: int = 3,
@@ -197,6 +206,7 @@ def spline_maf(
     return with_units(autoregressions(law, dim, layers, MADE, hidden=hidden, context_dim=context_dim), base)
 
 
+@recipe
 def transformer_flow(
     dim: int = 2,
     layers: int = 3,
@@ -222,6 +232,7 @@ def transformer_flow(
     return with_units(autoregressions(Affine(), dim, layers, CausalTransformer, **sizes), base)
 
 
+@recipe
 def iaf(
     dim: int = 2, layers: int = 5, hidden: Sequence[int] = HIDDEN, context_dim: int = 0, base: Base | None = None
 ) -> Flow:

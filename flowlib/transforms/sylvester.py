@@ -20,7 +20,7 @@ class Sylvester(Transform):
     Σ_i log |1 + r_ii r̃_ii h'_i|.
     Invertible if every r_ii r̃_ii > −1, which `admissible` ensures as in the planar flow. The inverse solves
     s + R tanh(R̃ s + b) = Qᵀ x for s = Qᵀ z from the last row to the first, one scalar root each, and then
-    z = x − Q R tanh(R̃ s + b).
+    z = x − Q R tanh(R̃ s + b). Gradients come from all rows at once.
 
     Args:
         dim: D.
@@ -71,21 +71,29 @@ class Sylvester(Transform):
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         q, big_r, big_r_tilde, product = self.matrices()
-        rows = (x @ q).split(1, -1)  # M tensors (..., 1)
-        s, h = [], []  # rows i + 1, ..., M of s = Qᵀ z and of tanh(R̃ s + b), first row first
-        for i in reversed(range(self.ridges)):
-            y, offset = rows[i], self.b[i]
-            if h:
-                y = y - (torch.cat(h, -1) * big_r[i, i + 1 :]).sum(-1, keepdim=True)
-                offset = offset + (torch.cat(s, -1) * big_r_tilde[i, i + 1 :]).sum(-1, keepdim=True)
-            t = ridge_root(big_r_tilde[i, i] * y + offset, product[i], constrained=True)
-            h.insert(0, torch.tanh(t))
-            s.insert(0, y - big_r[i, i] * h[0])
-        h = torch.cat(h, -1)  # (..., M)
+        y, eye = x @ q, torch.eye(self.ridges).to(q)
+        s = last_row_first(y, big_r, big_r_tilde, self.b, product).detach()
+        for _ in range(2):  # Newton's method for all rows at once: s stays, and gets its gradients (support/roots.py)
+            h = torch.tanh(s @ big_r_tilde.mT + self.b)  # (..., M)
+            slopes = eye + big_r * (1.0 - h.square()).unsqueeze(-2) @ big_r_tilde  # (..., M, M), upper triangular
+            residual = (s + h @ big_r.mT - y).unsqueeze(-1)
+            s = s - torch.linalg.solve_triangular(slopes, residual, upper=True).squeeze(-1)
+        h = torch.tanh(s @ big_r_tilde.mT + self.b)
         return x - h @ big_r.mT @ q.mT, -log_slopes(product, h)
 
     def extra_repr(self) -> str:
         return f"dim={self.event_shape[0]}, ridges={self.ridges}"
+
+
+@torch.no_grad()
+def last_row_first(s: Tensor, big_r: Tensor, big_r_tilde: Tensor, b: Tensor, product: Tensor) -> Tensor:
+    """s with s + R tanh(R̃ s + b) = y, from y (..., M): what a row does to those above is taken off, s remains."""
+    a = b.expand(s.shape)  # R̃ s + b, as far as rows are known
+    for i in reversed(range(len(b))):
+        t = ridge_root(big_r_tilde[i, i] * s[..., i] + a[..., i], product[i], constrained=True)
+        s = s - torch.tanh(t).unsqueeze(-1) * big_r[:, i]
+        a = a + s[..., i, None] * big_r_tilde[:, i]
+    return s
 
 
 def log_slopes(product: Tensor, h: Tensor) -> Tensor:

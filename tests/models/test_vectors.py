@@ -22,7 +22,7 @@ def build(name: str, **arguments) -> Flow:
 
 
 def test_every_recipe_is_here() -> None:
-    assert sorted([*ALL, *IMAGES, "load", "names", "planar_energies", "summary"]) == models.__all__
+    assert sorted([*ALL, *IMAGES, "load", "names", "planar_energies", "save", "summary"]) == models.__all__
 
 
 @pytest.mark.parametrize("name", ALL)
