@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import INVERSE_LOG_DET, SUMMED_LOG_DET, normal_log_prob
+from flowlib.course.exercises.shared import INVERSE_LOG_DET, SUMMED_LOG_DET, drawn, normal_log_prob
 from flowlib.transforms.planar import Planar, admissible
 
 Z = torch.tensor([[0.0, 0.0], [1.0, -0.5], [-1.5, 2.0], [0.3, 0.8]])  # (4, 2)
@@ -138,7 +138,12 @@ def radial_log_det(z, z0, alpha, beta):
 radial = Exercise(
     "03_radial_log_det",
     radial_log_det,
-    inputs=[(Z5, Z5[0] + 0.5, 0.8, 2.0), (Z, torch.tensor([0.5, -0.2]), 1.0, -0.6), (Z5[:, :3], Z5[1, :3], 0.5, 1.2)],
+    inputs=[
+        (Z5, Z5[0] + 0.5, 0.8, 2.0),
+        (Z, torch.tensor([0.5, -0.2]), 1.0, -0.6),
+        (Z5[:, :3], Z5[1, :3], 0.5, 1.2),
+        (drawn(6, 4), drawn(4, seed=1), 0.8, -2.5),
+    ],
 )
 radial.mistake(
     "You missed the power D − 1: every direction around the centre is stretched by 1 + βh, and there are D − 1 of "
