@@ -1,8 +1,8 @@
 """Pictures and explorers: everything that is drawn in the course.
 
 `explore` makes a live picture of a flow in one line, `Explorer` of anything; `density`, `warped_grid`, `samples`,
-`area_stays_one` and `filmstrip` are still pictures. `scrub_training` and `scrub_layers` go through a fit and through a
-flow, step by step. A Scene of Panels of layers says what is to be seen; the canvas and matplotlib paint it.
+`area_stays_one`, `filmstrip` and `pairs` are still pictures. `scrub_training` and `scrub_layers` go through a fit and
+through a flow, step by step. A Scene of Panels of layers says what is to be seen; the canvas and matplotlib paint it.
 """
 
 from flowlib.viz.chapters import (
@@ -45,7 +45,7 @@ from flowlib.viz.engine import (
     det_key,
     style,
 )
-from flowlib.viz.flows import area_stays_one, density, explore, filmstrip, samples, warped_grid
+from flowlib.viz.flows import area_stays_one, density, explore, filmstrip, pairs, samples, warped_grid
 
 __all__ = [
     "TABLES",
@@ -78,6 +78,7 @@ __all__ = [
     "filmstrip",
     "image_panel",
     "losses",
+    "pairs",
     "redraw",
     "samples",
     "scale_names",
