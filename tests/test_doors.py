@@ -117,7 +117,7 @@ class LogProb(torch.nn.Module):
         return self.flow.log_prob(x)
 
 
-@pytest.mark.parametrize("name", ["real_nvp", "maf", "planar_flow"])
+@pytest.mark.parametrize("name", ["real_nvp", "maf", "iaf", "planar_flow"])
 def test_densities_can_be_exported_for_any_number_of_points(name: str) -> None:
     flow, sizes = small(name).eval(), {0: torch.export.Dim("points", min=2)}
     program = torch.export.export(LogProb(flow), (torch.zeros(7, 2),), dynamic_shapes=(sizes,))

@@ -85,7 +85,7 @@ class MADE(nn.Module):
             weights[-1], biases[-1] = (
                 out.unflatten(-1, (self.dim, self.n_params)).flip(-2).flatten(-2) for out in (weights[-1], biases[-1])
             )
-        sums = [x.new_zeros(len(x), 1) + bias for bias in biases]
+        sums = [x.new_zeros(x.shape[0], 1) + bias for bias in biases]
         if self.context_dim:
             c = with_context(x[:, :0], context, self.context_dim, first=True)  # (N, context_dim)
             sums[0] = sums[0] + c @ weights[0][: self.context_dim]

@@ -55,7 +55,7 @@ class PatchTransformer(CausalDecoder):
 
     def begin(self, x: Tensor, context: Tensor | None = None) -> tuple:
         """Before the first step, x (N, D): the newest P numbers, the context, an empty cache a block, no MADE yet."""
-        return [x.new_zeros(len(x))] * self.size, context, [None] * len(self.blocks), None
+        return [x.new_zeros(x.shape[0])] * self.size, context, [None] * len(self.blocks), None
 
     def step(self, state: tuple, i: int, previous: Tensor | None) -> tuple[Tensor, tuple]:
         """The parameters (N, n_params) of the i-th number in `order`, once the one before it (N,) is known."""

@@ -102,7 +102,7 @@ class PlanarStack(Transform):
             return z, log_det
         x, ridges = z.reshape(-1, z.shape[-1]), []  # (N, D)
         for u_k, _, w_k, b_k in layers:
-            ridges.append(torch.tanh(torch.addmv(b_k.expand(len(x)), x, w_k)))  # (N,)
+            ridges.append(torch.tanh(torch.addmv(b_k.expand(x.shape[0]), x, w_k)))  # (N,)
             x = torch.addmm(x, ridges[-1].unsqueeze(-1), u_k.unsqueeze(0))
         slopes = 1.0 + product * (1.0 - torch.stack(ridges, -1).square())  # (N, K)
         return x.reshape(z.shape), slopes.log().sum(-1).reshape(z.shape[:-1])
