@@ -187,3 +187,8 @@ def test_two_numbers_may_come_as_a_list_or_a_stack() -> None:
     ):
         assert pair.check(attempt).passed is True
     assert pair.check(lambda x: x.mean()).message == "Your function returned 1 values; expected 2."
+
+
+def test_a_layer_is_shown_with_its_numbers() -> None:
+    verdict = check("00_sample_log_prob", lambda transform, base, z: base.log_prob(z).square())
+    assert "Planar(u=[1.0, 0.5], w=[1.0, 1.0], b=0.5), StandardNormal(dim=2)" in verdict.message

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from flowlib.course.exercises.attempt import Outcome, copies, is_stub, names_in, outcome
 from flowlib.course.exercises.probes import probe
@@ -172,6 +173,9 @@ def shown(values: tuple) -> str:
             texts.append(f"({shown(value)})")
         elif isinstance(value, Tensor):
             texts.append(str([round(v, 4) for v in value.flatten().tolist()]) if value.dim() == 1 else rounded(value))
+        elif isinstance(value, Module) and list(value.parameters()):  # a layer with its numbers
+            numbers = [f"{name}={rounded(each)}" for name, each in value.named_parameters() if each.numel() < 10]
+            texts.append(f"{type(value).__name__}({', '.join(numbers)})")
         else:
             texts.append(f"{value:.4g}" if isinstance(value, float) else getattr(value, "__name__", repr(value)))
     return ", ".join(texts)
