@@ -77,6 +77,8 @@ class Units(Transform):
     sets shift to its mean and scale to its standard deviation. `inverse` takes x in any precision, computes in float64
     and gives z in the precision of the flow; x has the precision of the data that were learned from.
 
+    Paper: LeCun et al. (1998), Efficient BackProp, section 4.3 (normalizing the inputs).
+
     Args:
         dim: D.
 
@@ -92,19 +94,19 @@ class Units(Transform):
         super().__init__(check_size("Units", dim))
         self.standard = Standard(dim)
 
-    def log_volume(self) -> Tensor:
-        """log |det ∂x/∂z|, in the precision of the flow, ()."""
-        return self.standard.scale.log().sum().to(self.standard.like.dtype)
+    def log_volume(self, points: Tensor) -> Tensor:
+        """log |det ∂x/∂z| in the precision of the points, ()."""
+        return self.standard.scale.log().sum().to(points.dtype)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(z)
-        return self.standard.original(z), self.log_volume().expand(self.batch_shape(z))
+        return self.standard.original(z), self.log_volume(z).expand(self.batch_shape(z))
 
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         self.check_input(x)
         if self.standard.waits():
             self.standard.learn(x)
-        return self.standard.standard(x), -self.log_volume().expand(self.batch_shape(x))
+        return self.standard.standard(x), -self.log_volume(x).expand(self.batch_shape(x))
 
 
 class InContextUnits(Wrapper):
@@ -112,6 +114,8 @@ class InContextUnits(Wrapper):
 
     Map: x = f(z; (context − shift) / scale). Log-determinant and inverse are those of f. The first context that passes
     `inverse` in training mode with gradients enabled sets shift and scale, column by column, to its mean and deviation.
+
+    Paper: LeCun et al. (1998), Efficient BackProp, section 4.3 (normalizing the inputs).
 
     Args:
         transform: f, with context_dim = C above zero.
