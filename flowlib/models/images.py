@@ -17,6 +17,7 @@ import torch
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Compose, Flow, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
+from flowlib.models.saved import recipe
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
 from flowlib.support.checks import check_count, check_even
@@ -36,6 +37,7 @@ from flowlib.transforms import (
 from flowlib.transforms.partition import TwoParts
 
 
+@recipe
 def nice_image(
     shape: Sequence[int],
     scales: int = 2,
@@ -64,6 +66,7 @@ def nice_image(
     return Flow(Compose([ElementwiseAffine(dim), image, ActNorm(shape)]), base or StandardNormal(dim))
 
 
+@recipe
 def real_nvp_image(
     shape: Sequence[int],
     scales: int = 2,
@@ -112,6 +115,7 @@ def coupling_image(
     return MultiScale(shape, [*parts, stacked(last)])
 
 
+@recipe
 def glow(
     shape: Sequence[int],
     scales: int = 2,
@@ -144,6 +148,7 @@ def glow(
     return Flow(MultiScale(shape, parts), base or StandardNormal(torch.Size(shape).numel()))
 
 
+@recipe
 def transformer_image(
     shape: Sequence[int],
     patch: int = 4,

@@ -1,5 +1,6 @@
 """The flow families, one a file, in the order of the course."""
 
+from flowlib.transforms.amortized import Amortized
 from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
@@ -16,6 +17,7 @@ from flowlib.transforms.units import InContextUnits, Units
 
 __all__ = [
     "ActNorm",
+    "Amortized",
     "Autoregressive",
     "Channels",
     "Checkerboard",

@@ -17,6 +17,7 @@ from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
 from flowlib.transforms import (
     ActNorm,
+    Amortized,
     Autoregressive,
     Channels,
     Checkerboard,
@@ -331,6 +332,10 @@ FAMILIES = [
         for name, shape, make in (
             ("coupling-affine", 2, lambda: coupling(Affine(), 2, context_dim=2)),
             ("context-units", 3, in_context_units),
+            ("amortized-planar", 2, lambda: Amortized(Planar(2), 2, [16])),
+            ("amortized-radial", 3, lambda: Amortized(Radial(3), 2, [16])),
+            ("amortized-sylvester", 5, lambda: Amortized(Sylvester(5, 3), 2, [16])),
+            ("amortized-inverse", 1, lambda: Inverse(Amortized(Planar(1), 2, [16]))),
             ("coupling-spline", 3, lambda: coupling(LAWS["spline"](), 3, "alternate", True, context_dim=2)),
             ("coupling-stack", 3, lambda: coupling_stack(Affine(), 3, 2, context_dim=2)),
             ("image-coupling", (3, 3, 2), lambda: image_coupling(Affine(), Channels((3, 3, 2)), context_dim=2)),

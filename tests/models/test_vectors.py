@@ -41,7 +41,7 @@ def test_starts_at_the_identity_or_a_permutation(name: str) -> None:
     assert torch.allclose(flow.transform(z)[0].sort(-1).values, z.sort(-1).values, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in PUSHES])
+@pytest.mark.parametrize("name", ALL)
 def test_context_reaches_every_network(name: str) -> None:
     flow = build(name, context_dim=3).eval()
     for parameter in flow.parameters():
