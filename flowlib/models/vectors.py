@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from flowlib.bases import StandardNormal
-from flowlib.core import Base, Flow, Inverse, Transform
+from flowlib.core import Base, Compose, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.models.saved import recipe
 from flowlib.nets import MADE, MLP, CausalTransformer
@@ -26,13 +26,16 @@ from flowlib.transforms import (
     Amortized,
     Autoregressive,
     Coupling,
+    DensityAscent,
     ElementwiseAffine,
+    Gaussianization,
     InContextUnits,
     Partition,
     Planar,
     Radial,
     Sylvester,
     Units,
+    Whitening,
     stacked,
 )
 
@@ -279,6 +282,47 @@ def iaf(
     """
     layers = autoregressions(Affine(), dim, layers, MADE, hidden=hidden, context_dim=context_dim)
     return with_units(map(Inverse, layers), base)
+
+
+@recipe
+def gaussianization(
+    dim: int = 2,
+    layers: int = 100,
+    directions: str = "random",
+    bins: int = 24,
+    stride: float = 0.35,
+    base: Base | None = None,
+) -> Flow:
+    """Turns and marginal maps behind a full Gaussian, for `fit_greedy`, and for `fit` to go on from there.
+
+    Args:
+        dim: D.
+        layers: K, at most; `fit_greedy` leaves those that gain nothing at the identity.
+        directions, bins, stride: of each `Gaussianization`.
+        base: p_Z, a standard normal if not given.
+
+    Paper: Chen and Gopinath (2000), Gaussianization; Laparra et al. (2011), arXiv 1602.00229; Dai and Seljak (2021),
+    arXiv 2007.00674.
+    """
+    count = check_count("gaussianization", "layers", layers)
+    parts = [Gaussianization(dim, directions, bins, stride=stride) for _ in range(count)]
+    return Flow(Compose([*parts, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
+
+
+@recipe
+def density_ascent(dim: int = 2, layers: int = 400, base: Base | None = None) -> Flow:
+    """Elementary maps in turns, radial and along a ridge, behind a full Gaussian, for `fit_greedy`.
+
+    Args:
+        dim: D.
+        layers: K, at most; `fit_greedy` leaves those that gain nothing at the identity.
+        base: p_Z, a standard normal if not given.
+
+    Paper: Tabak and Vanden-Eijnden (2010); Tabak and Turner (2013).
+    """
+    count = check_count("density_ascent", "layers", layers)
+    parts = [DensityAscent(dim, ("ridge", "radial")[k % 2]) for k in range(count)]
+    return Flow(Compose([*parts, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
 
 
 def pushes(layers: list[Transform], fast: str, hidden: Sequence[int], context_dim: int, base: Base | None) -> Flow:

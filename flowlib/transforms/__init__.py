@@ -3,7 +3,9 @@
 from flowlib.transforms.amortized import Amortized
 from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling
+from flowlib.transforms.density_ascent import DensityAscent
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
+from flowlib.transforms.gaussianization import Gaussianization, Marginals, Whitening
 from flowlib.transforms.glow import GlowStep
 from flowlib.transforms.linear import Conv1x1, Linear, Permutation, Rotation
 from flowlib.transforms.multiscale import MultiScale
@@ -23,13 +25,16 @@ __all__ = [
     "Checkerboard",
     "Conv1x1",
     "Coupling",
+    "DensityAscent",
     "ElementwiseAffine",
     "Flatten",
+    "Gaussianization",
     "GlowStep",
     "InContextUnits",
     "LeakyReLU",
     "Linear",
     "Logit",
+    "Marginals",
     "MultiScale",
     "Partition",
     "Patches",
@@ -42,6 +47,7 @@ __all__ = [
     "Sylvester",
     "Unflatten",
     "Units",
+    "Whitening",
     "admissible",
     "stacked",
 ]
