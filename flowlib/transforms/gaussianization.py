@@ -18,7 +18,7 @@ from flowlib.support.precision import full_precision
 from flowlib.transforms.linear import Linear, Rotation
 
 BANDWIDTH = 0.7  # of the kernels, in deviations times n^(−1/5); Silverman's 1.06 is for one normal hump
-ROUNDS, RATE = 30, 0.3  # of the search for directions
+ROUNDS, RATE = 50, 0.3  # of the search for directions
 KERNELS = 1000  # points that carry a kernel, at most
 FOLDS = 4  # of the cross-validation that chooses how much a covariance is shrunk
 SHARES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)

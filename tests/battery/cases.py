@@ -23,13 +23,16 @@ from flowlib.transforms import (
     Checkerboard,
     Conv1x1,
     Coupling,
+    DensityAscent,
     ElementwiseAffine,
     Flatten,
+    Gaussianization,
     GlowStep,
     InContextUnits,
     LeakyReLU,
     Linear,
     Logit,
+    Marginals,
     MultiScale,
     Partition,
     Patches,
@@ -42,6 +45,7 @@ from flowlib.transforms import (
     Sylvester,
     Unflatten,
     Units,
+    Whitening,
 )
 from flowlib.transforms.multiscale import OnFirst
 from flowlib.transforms.partition import TwoParts
@@ -76,7 +80,13 @@ ILL_CONDITIONED: dict[str, dict[str, list[str]]] = {
     "wild parameters": {
         FLAT: [
             *("coupling-spline-5*", "coupling-stack-spline-*", "image-coupling-spline-*", "glow-level-spline"),
-            *("made-spline-*", "transformer-spline-5", "patch-transformer-spline-*", "given-coupling-spline"),
+            *(
+                "gaussianization-5",
+                "made-spline-*",
+                "transformer-spline-5",
+                "patch-transformer-spline-*",
+                "given-coupling-spline",
+            ),
         ],
         ROW: [
             *("coupling-stack-affine-*", "made-additive-5", "made-additive-20", "made-affine-5", "made-affine-20"),
@@ -92,7 +102,7 @@ ILL_CONDITIONED: dict[str, dict[str, list[str]]] = {
         ],
     },
     "wild parameters in single precision": {
-        FLAT: ["*spline*"],
+        FLAT: ["*spline*", "gaussianization-*"],
         ROW: [
             *("coupling-stack-affine-*", "made-affine-[25]", "made-affine-20", "made-reverse-5", "image-stack-*"),
             *("patch-transformer-affine-[13]x*", "patch-transformer-reverse-*", "multiscale-1x4x4"),
@@ -225,6 +235,14 @@ FAMILIES = [
     *[Case(f"planar-stack-{d}", lambda d=d: PlanarStack([Planar(d) for _ in range(4)]), d) for d in (1, 2, 5)],
     *[Case(f"radial-{d}", lambda d=d: Radial(d), d) for d in (1, 2, 5, 50)],
     *[Case(f"sylvester-{d}-{m}", lambda d=d, m=m: Sylvester(d, m), d) for d, m in ((1, 1), (2, 2), (5, 3), (50, 4))],
+    *[
+        Case(f"density-ascent-{kind}-{d}", lambda d=d, k=kind: DensityAscent(d, k), d)
+        for kind in ("radial", "ridge")
+        for d in (1, 2, 5)
+    ],
+    *[Case(f"marginals-{law}", lambda m=make: Marginals(m(), 3), 3) for law, make in LAWS.items()],
+    *[Case(f"gaussianization-{d}", lambda d=d: Gaussianization(d, bins=5, bound=3.0), d) for d in (1, 2, 5)],
+    Case("whitening-3", lambda: Whitening(3), 3),
     *[Case(f"actnorm-{d}", lambda d=d: standardized(d), d) for d in (1, 5)],
     *[
         Case(
