@@ -8,6 +8,8 @@ from flowlib.models.pretrained import load, names, planar_energies
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
+    ffjord,
+    flow_matching,
     iaf,
     maf,
     nice,
@@ -21,6 +23,8 @@ from flowlib.models.vectors import (
 )
 
 __all__ = [
+    "ffjord",
+    "flow_matching",
     "glow",
     "iaf",
     "load",

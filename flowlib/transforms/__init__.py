@@ -1,6 +1,7 @@
 """The flow families, one a file, in the order of the course."""
 
 from flowlib.transforms.autoregressive import Autoregressive
+from flowlib.transforms.continuous import Continuous
 from flowlib.transforms.coupling import Coupling
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
 from flowlib.transforms.glow import GlowStep
@@ -19,6 +20,7 @@ __all__ = [
     "Autoregressive",
     "Channels",
     "Checkerboard",
+    "Continuous",
     "Conv1x1",
     "Coupling",
     "ElementwiseAffine",
