@@ -266,8 +266,7 @@ def ffjord(
 
     Args:
         dim: D.
-        hidden: sizes of the hidden layers of the field; with two of them the trace is exact and costs no more than a
-            pass.
+        hidden: sizes of the hidden layers of the field; with two of them the trace costs no more than a pass.
         steps: equal steps of the solver, four passes of the field each.
         context_dim: size of the context, 0 for none.
         base: p_Z, a standard normal if not given.
@@ -280,17 +279,16 @@ def ffjord(
 @recipe
 def flow_matching(
     dim: int = 2,
-    hidden: Sequence[int] = (128, 128),
-    steps: int = 64,
+    hidden: Sequence[int] = (64, 64, 64),
+    steps: int = 32,
     context_dim: int = 0,
     base: Base | None = None,
 ) -> Flow:
-    """The same flow with a larger field and more steps, for `fit_matching`, whose training solves no equation.
+    """The same flow with a deeper field and more steps, for `fit_matching`, whose training solves no equation.
 
     Args:
         dim: D.
-        hidden: sizes of the hidden layers of the field; with two of them the trace is exact and costs no more than a
-            pass.
+        hidden: sizes of the hidden layers of the field.
         steps: equal steps of the solver, four passes of the field each.
         context_dim: size of the context, 0 for none.
         base: p_Z, a standard normal if not given.

@@ -84,7 +84,7 @@ class VelocityMLP(Field):
     """A plain network of x, of the time and of a context, with tanh between its linear layers.
 
     It is smooth, so that a solver may take long steps, and bounded, so that no point runs away. The time enters as
-    cos πkt and sin πkt, k = 1, 2, 3. The last layer starts at zero: nothing moves.
+    τ = 2t − 1 and τ². The last layer starts at zero: nothing moves.
 
     Args:
         dim: D.
@@ -101,11 +101,10 @@ class VelocityMLP(Field):
         if not sizes:
             raise ValueError("VelocityMLP: hidden must hold at least one size, e.g. [64, 64]; got [].")
         self.of_point = nn.Linear(dim, sizes[0], bias=False)
-        self.of_time = nn.Linear(6, sizes[0])
+        self.of_time = nn.Linear(2, sizes[0])
         self.of_context = nn.Linear(context_dim, sizes[0], bias=False) if context_dim else None
         self.between = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
         self.last = start_at_zero(nn.Linear(sizes[-1], dim))
-        self.register_buffer("frequencies", torch.pi * torch.arange(1.0, 4.0), persistent=False)
 
     def given(self, context: Tensor | None) -> Tensor | None:
         """What the context adds to the first layer, (..., H)."""
@@ -115,8 +114,8 @@ class VelocityMLP(Field):
 
     def first(self, t: Tensor, x: Tensor, given: Tensor | None) -> Tensor:
         """The first hidden layer, (..., H)."""
-        angles = t.unsqueeze(-1) * self.frequencies
-        bias = self.of_time(torch.cat([angles.cos(), angles.sin()], -1))
+        time = 2.0 * t - 1.0
+        bias = self.of_time(torch.stack([time, time.square()], -1))
         return torch.tanh(self.of_point(x) + (bias if given is None else bias + given))
 
     def forward(self, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
