@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flowlib.core import Compose, Flow, Transform
+from flowlib.core import Compose, Flow
 from flowlib.support.checks import check_choice
 from flowlib.training import verdict
 from flowlib.training.batches import Rows, Sampler, mean_in_chunks, of_sampler, of_tensor
@@ -44,6 +44,44 @@ def diffusion(t: Tensor, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 PATHS: dict[str, Path] = {"straight": straight, "diffusion": diffusion}
+
+
+class Matching:
+    """The loss of flow matching for a flow, point by point.
+
+    Args:
+        flow: its first layer, and no other, is `Continuous`; what stands behind that gives the units of the data.
+        path, transport: as in `fit_matching`.
+    """
+
+    def __init__(self, flow: Flow, path: str = "straight", transport: bool = False):
+        self.path = PATHS[check_choice("fit_matching", "path", path, tuple(PATHS))]
+        self.base, self.transport = flow.base, transport
+        first, *behind = flow.transform.layers()
+        in_units = isinstance(first, InContextUnits)
+        layer = first.transform if in_units else first
+        kinds = [each.kind for each in (first, *behind)]
+        if not isinstance(layer, Continuous) or "Continuous" in kinds[1:]:
+            raise ValueError(
+                "fit_matching trains a flow whose first layer, and no other, is Continuous, such as flow_matching(2); "
+                f"the layers of this one are {', '.join(kinds)}. Train it with fit."
+            )
+        self.field, self.behind = layer.field, Compose(behind, layer.data_shape)
+        self.units = first.standard if in_units else None
+
+    def draw(self, n: int) -> tuple[Tensor, Tensor]:
+        """n times t = 1 − s², (n, 1), each s from another n-th of [0, 1], and n points of the base, (n, D)."""
+        z = self.base.sample(n)
+        s = (torch.randperm(n, device=z.device) + torch.rand(n, device=z.device)) / n
+        return (1.0 - s.square()).to(z.dtype).unsqueeze(-1), z
+
+    def losses(self, t: Tensor, z: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """‖v(t, x_t) − dx_t / dt‖² for each row: t (n, 1), noise z and data x (n, D), context (n, C) -> (n,)."""
+        with torch.no_grad():
+            u = self.behind.inverse(x)[0]
+            at, velocity = self.path(t, paired(z, u) if self.transport else z, u)
+        context = context if self.units is None else self.units.standard(context)
+        return (self.field.velocity(t.squeeze(-1), at, context) - velocity).square().sum(-1)
 
 
 def fit_matching(
@@ -91,13 +129,12 @@ def fit_matching(
     """
     check_flow("fit_matching", flow, context_given=context is not None)
     lr, clip = check_numbers("fit_matching", steps, batch, lr, clip, snapshots, patience)
-    way = PATHS[check_choice("fit_matching", "path", path, tuple(PATHS))]
     if transport and context is not None:
         raise ValueError(
             "fit_matching: transport=True pairs noise with points of any context, and the noise of one context is then "
             "no longer that of the base. Leave out the context, or transport."
         )
-    first, behind = parts(flow)
+    matching = Matching(flow, path, transport)
     generator = torch.Generator().manual_seed(seed)
     if isinstance(data, Tensor) or not hasattr(data, "sample"):
         points = of_tensor(flow, data, context, None, held_out, batch, generator)
@@ -105,27 +142,20 @@ def fit_matching(
         check_no_rows(context=context)
         points = of_sampler(flow, data, batch, generator)
 
-    def losses(t: Tensor, z: Tensor, x: Tensor, *context: Tensor) -> Tensor:
-        with torch.no_grad():
-            u = behind.inverse(x)[0].to(z.dtype)
-            z = paired(z, u) if transport else z
-        at, velocity = way(t, z, u)
-        return (field(first, t.squeeze(-1), at, *context) - velocity).square().sum(-1)
-
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
         *rows, _ = next(points.batches)
-        loss = losses(*times_and_noise(flow, len(rows[0])), *rows).mean()
+        loss = matching.losses(*matching.draw(len(rows[0])), *rows).mean()
         return loss, loss
 
     def evaluate() -> float:
-        return mean_in_chunks(losses, fixed)
+        return mean_in_chunks(matching.losses, fixed)
 
     def explain() -> str:
         return f"Likely cause: the steps are too long; try lr={lr / 10:g} (it was {lr:g}) or a smaller clip."
 
     with seeded(seed, next(flow.parameters()).device):
         learn_units(flow, *points.first)
-        fixed: Rows = (*times_and_noise(flow, len(points.held_out[0])), *points.held_out[:-1])
+        fixed: Rows = (*matching.draw(len(points.held_out[0])), *points.held_out[:-1])
         history = descend(
             flow, loss_at, evaluate, explain, name="fit_matching", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
             floor=None, patience=patience, callback=callback,
@@ -135,33 +165,6 @@ def fit_matching(
     history.nats = float(nats.mean())
     history.verdict = verdict.of_fit(history, points.all[0], nats)
     return history
-
-
-def parts(flow: Flow) -> tuple[Transform, Transform]:
-    """The continuous layer of a flow, and all that stands behind it."""
-    first, *behind = flow.transform.layers()
-    inner = first.transform if isinstance(first, InContextUnits) else first
-    kinds = [layer.kind for layer in (first, *behind)]
-    if not isinstance(inner, Continuous) or "Continuous" in kinds[1:]:
-        raise ValueError(
-            f"fit_matching trains a flow whose first layer, and no other, is Continuous, such as flow_matching(2); the "
-            f"layers of this one are {', '.join(kinds)}. Train it with fit."
-        )
-    return first, Compose(behind, inner.data_shape)
-
-
-def field(first: Transform, t: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
-    """v(t, x), with the context in its units where the layer has some."""
-    if isinstance(first, InContextUnits):
-        return first.transform.field.velocity(t, x, first.standard.standard(context))
-    return first.field.velocity(t, x, context)
-
-
-def times_and_noise(flow: Flow, n: int) -> tuple[Tensor, Tensor]:
-    """n times t = 1 − s², (n, 1), each s from another n-th of [0, 1], and n points of the base, (n, D)."""
-    z = flow.base.sample(n)
-    s = (torch.randperm(n, device=z.device) + torch.rand(n, device=z.device)) / n
-    return (1.0 - s.square()).to(z.dtype).unsqueeze(-1), z
 
 
 def paired(z: Tensor, u: Tensor) -> Tensor:
