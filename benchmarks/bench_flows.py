@@ -122,23 +122,25 @@ def continuous(rounds: int) -> None:
     """A training step of a continuous flow and its samples, beside zuko's with as many passes of the same network."""
     x, few = data("CNF", 512), max(3, rounds // 3)
     zuko = continuous_peers.Counted() if continuous_peers.HAS_ZUKO else None
-    passes = zuko.passes(x) if zuko else 32
-    flow = continuous_peers.cnf(passes)
-    bottom = continuous_peers.FieldFloor(flow.transform.costs[0].passes)
-    modules = {"floor": bottom, "flowlib": flow} | ({"zuko": zuko} if zuko else {})
-    calls = {"floor": training_step(bottom, lambda: bottom(x))}
-    samples: dict[str, Callable[[], object]] = {"floor": lambda: bottom(x)}
-    for name, module in list(modules.items())[1:]:
-        calls[name] = training_step(module, lambda module=module: -module.log_prob(x).mean())
-        samples[name] = lambda module=module: module.sample(512)
-    line("CNF training step", ratios(calls, few, 2), f"zuko {passes} passes, flowlib {bottom.passes}")
-    with torch.no_grad():
-        line("CNF sampling", ratios(samples, few, 5))
+    for what in ("training step", "sampling"):
+        sampling = what == "sampling"
+        passes = zuko.passes(lambda s=sampling: zuko.sample(512) if s else zuko.log_prob(x)) if zuko else 64
+        flow = continuous_peers.cnf(passes)
+        bottom = continuous_peers.FieldFloor(flow.transform.costs[0].passes)
+        modules = {"flowlib": flow} | ({"zuko": zuko} if zuko else {})
+        calls: dict[str, Callable[[], object]] = {"floor": training_step(bottom, lambda b=bottom: b(x))}
+        for name, module in modules.items():
+            calls[name] = training_step(module, lambda module=module: -module.log_prob(x).mean())
+        if sampling:
+            calls = {name: lambda module=module: module.sample(512) for name, module in modules.items()}
+            calls["floor"] = lambda b=bottom: b(x)
+        with torch.set_grad_enabled(not sampling):
+            line(f"CNF {what}", ratios(calls, few, 3), f"zuko {passes} passes, flowlib {bottom.passes}")
 
 
 def matching(rounds: int) -> None:
     """A step of flow matching beside torchcfm's with the same network, with and without optimal transport."""
-    x = data("flow matching", 256)
+    x = data("flow matching", continuous_peers.BATCH)
     for transport in (False, True):
         bottom = continuous_peers.FieldFloor(1)
         calls = {"floor": training_step(bottom, lambda bottom=bottom: bottom(x))}

@@ -1,9 +1,10 @@
 """Continuous flows in flowlib and its peers, with one network and as many passes through it.
 
 zuko's `CNF` chooses its steps by itself, dopri5 at its default tolerances, and finds gradients by an adjoint equation
-on the steps that it took. How often it asks its network on the way from the data to the noise is counted; flowlib takes
-the least number of steps that asks at least as often. The floor of both is the network alone, asked once for each of
-flowlib's passes. The network: 2 → 64 → 64 → 2 and tanh; in zuko it sees six numbers of the time, in flowlib two.
+on the steps that it took. How often it asks its network, on the way from the data to the noise and on the way back, is
+counted; flowlib takes the least number of steps that asks at least as often. The floor of both is the network alone,
+asked once for each of flowlib's passes. The network: 2 → 64 → 64 → 2 and tanh; in zuko it sees six numbers of the time,
+in flowlib two.
 
 torchcfm has no training loop: what is timed is its own draw of times, points and velocities, and a step of Adam on the
 same network. The floor there is a step of Adam on one pass of it.
@@ -18,7 +19,6 @@ from torch import Tensor, nn
 
 from flowlib import Flow
 from flowlib.bases import StandardNormal
-from flowlib.models import flow_matching
 from flowlib.nets import VelocityMLP
 from flowlib.training.matching import Matching
 from flowlib.transforms import Continuous
@@ -46,11 +46,11 @@ class Counted(nn.Module):
     def sample(self, n: int) -> Tensor:
         return self.flow().sample((n,))
 
-    def passes(self, x: Tensor) -> int:
-        """How often the network is asked in one density."""
+    def passes(self, call: Callable[[], Tensor]) -> int:
+        """How often the network is asked in one call."""
         self.calls = 0
         with torch.no_grad():
-            self.log_prob(x)
+            call()
         return self.calls
 
 
@@ -70,11 +70,15 @@ def cnf(passes: int) -> Flow:
     return Flow(Continuous(VelocityMLP(2, HIDDEN), math.ceil(passes / 4)), StandardNormal(2))
 
 
+BATCH = 256
+
+
 def matching(transport: bool) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """flowlib's flow for matching and its loss on a batch of data."""
-    flow = flow_matching(hidden=HIDDEN)
+    """flowlib's flow for matching and its loss on a batch of data; without `Units`, since torchcfm has none."""
+    flow = cnf(64)
     matching = Matching(flow, transport=transport)
-    return flow, lambda x: matching.losses(*matching.draw(len(x)), x).mean()
+    draws = matching.draws(BATCH)
+    return flow, lambda x: matching.losses(*next(draws), x).mean()
 
 
 def matching_of_torchcfm(transport: bool) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:

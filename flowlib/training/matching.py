@@ -12,7 +12,7 @@ that of the flow whose field was learned, `flow.log_prob`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from torch import Tensor
 from flowlib.core import Compose, Flow
 from flowlib.support.checks import check_choice
 from flowlib.training import verdict
-from flowlib.training.batches import Rows, Sampler, mean_in_chunks, of_sampler, of_tensor
+from flowlib.training.batches import FRESH, Rows, Sampler, mean_in_chunks, of_sampler, of_tensor
 from flowlib.training.descend import descend
 from flowlib.training.history import History
 from flowlib.training.inputs import check_flow, check_no_rows, check_numbers
@@ -33,7 +33,7 @@ Path = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 def straight(t: Tensor, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """x_t = (1 − t) z + t u and its velocity: t (n, 1), z and u (n, D)."""
-    return (1.0 - t) * z + t * u, u - z
+    return torch.lerp(z, u, t), u - z
 
 
 def diffusion(t: Tensor, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,6 +74,11 @@ class Matching:
         z = self.base.sample(n)
         s = (torch.randperm(n, device=z.device) + torch.rand(n, device=z.device)) / n
         return (1.0 - s.square()).to(z.dtype).unsqueeze(-1), z
+
+    def draws(self, n: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same for ever, for one batch of n after the other; many are drawn at once."""
+        while True:
+            yield from zip(*(part.split(n) for part in self.draw(FRESH * n)), strict=True)
 
     def losses(self, t: Tensor, z: Tensor, x: Tensor, context: Tensor | None = None) -> Tensor:
         """‖v(t, x_t) − dx_t / dt‖² for each row: t (n, 1), noise z and data x (n, D), context (n, C) -> (n,)."""
@@ -144,7 +149,8 @@ def fit_matching(
 
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
         *rows, _ = next(points.batches)
-        loss = matching.losses(*matching.draw(len(rows[0])), *rows).mean()
+        t, z = (part[: len(rows[0])] for part in next(draws))
+        loss = matching.losses(t, z, *rows).mean()
         return loss, loss
 
     def evaluate() -> float:
@@ -156,6 +162,7 @@ def fit_matching(
     with seeded(seed, next(flow.parameters()).device):
         learn_units(flow, *points.first)
         fixed: Rows = (*matching.draw(len(points.held_out[0])), *points.held_out[:-1])
+        draws = matching.draws(batch)
         history = descend(
             flow, loss_at, evaluate, explain, name="fit_matching", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
             floor=None, patience=patience, callback=callback,

@@ -185,12 +185,12 @@ def steps_of(
     times = torch.linspace(t0, t1, 3 * steps + 1, dtype=x.dtype, device=x.device).unbind()
     for k in range(steps):
         a, *rates_a = rates(times[3 * k], x)
-        b, *rates_b = rates(times[3 * k + 1], x + h / 3 * a)
-        c, *rates_c = rates(times[3 * k + 2], x + h * (b - a / 3))
-        d, *rates_d = rates(times[3 * k + 3], x + h * (a - b + c))
-        x = x + h / 8 * (a + 3 * (b + c) + d)
+        b, *rates_b = rates(times[3 * k + 1], torch.add(x, a, alpha=h / 3))
+        c, *rates_c = rates(times[3 * k + 2], torch.add(x, torch.sub(b, a, alpha=1 / 3), alpha=h))
+        d, *rates_d = rates(times[3 * k + 3], torch.add(x, a - b + c, alpha=h))
+        x = torch.add(x, torch.add(a + d, b + c, alpha=3), alpha=h / 8)
         stages = zip(sums, rates_a, rates_b, rates_c, rates_d, strict=True)
-        sums = [total + h / 8 * (p + 3 * (q + r) + s) for total, p, q, r, s in stages]
+        sums = [total + h / 8 * torch.add(p + s, q + r, alpha=3) for total, p, q, r, s in stages]
         yield (x, *sums)
 
 
