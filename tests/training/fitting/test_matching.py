@@ -40,17 +40,17 @@ def test_pairs_have_the_least_sum_of_squares() -> None:
     assert torch.equal(found.sort(0).values, z.sort(0).values)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"transport": True, "batch": 64}, {"path": "diffusion"}], ids=str)
+@pytest.mark.parametrize("arguments", [{}, {"transport": True, "batch": 128}, {"path": "diffusion"}], ids=str)
 def test_a_gaussian_far_away_is_learned(arguments) -> None:
     """N(3, ½²): log_prob of the same flow is the exact density, in the units of the data."""
     flow, law = small(), Moved()
-    history = fit_matching(flow, law.sample(3000), **{"steps": 200, "batch": 128, **arguments})
+    history = fit_matching(flow, law.sample(3000), **{"steps": 600, "batch": 256, **arguments})
     x = law.sample(1000, seed=9)
     with torch.no_grad():
-        assert float((law.log_prob(x) - flow.log_prob(x)).mean()) < 0.05
+        assert float((law.log_prob(x) - flow.log_prob(x)).mean()) < 0.1
     assert history.floor is None and history.gap is None and not flow.training
-    assert history.best < history.held_out[0] and len(history.losses) == 200
-    assert repr(history) == f"History: 200 steps, {history.nats:.1f} nats on held-out points"
+    assert history.best < history.held_out[0] and len(history.losses) == 600
+    assert repr(history) == f"History: 600 steps, {history.nats:.1f} nats on held-out points"
 
 
 def test_the_context_is_learned() -> None:
@@ -58,8 +58,8 @@ def test_the_context_is_learned() -> None:
     c = 100.0 + 10.0 * torch.randn(2000, 1, generator=torch.Generator().manual_seed(1))
     x = (c - 100.0) / 5.0 + 0.5 * torch.randn(2000, 2, generator=torch.Generator().manual_seed(2))
     flow = small(context_dim=1)
-    history = fit_matching(flow, x, steps=200, batch=128, context=c)
-    assert history.nats < 2 * 0.5 * math.log(2 * math.pi * math.e * 0.25) + 0.15
+    history = fit_matching(flow, x, steps=500, batch=256, context=c)
+    assert history.nats < math.log(2 * math.pi * math.e * 0.25) + 0.5  # blind to the context: 2.8 nats above
     means = flow.sample((2000, 2), torch.tensor([[90.0], [110.0]])).mean(0)
     assert (means - torch.tensor([[-2.0, -2.0], [2.0, 2.0]])).abs().max() < 0.2
 
