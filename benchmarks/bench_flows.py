@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from benchmarks import continuous_peers
 from benchmarks.peers import BUILDERS, floor
 
 PEER_COLUMNS = ["flowlib", "flowlib compiled", "zuko", "nflows", "normflows"]
@@ -117,6 +118,46 @@ def evaluation(task: str, direction: str, rounds: int) -> dict[str, float]:
         return ratios(calls, rounds, 1)
 
 
+def continuous(rounds: int) -> None:
+    """A training step of a continuous flow and its samples, beside zuko's with as many passes of the same network."""
+    x, few = data("CNF", 512), max(3, rounds // 3)
+    zuko = continuous_peers.Counted() if continuous_peers.HAS_ZUKO else None
+    for what in ("training step", "sampling"):
+        sampling = what == "sampling"
+        passes = zuko.passes(lambda s=sampling: zuko.sample(512) if s else zuko.log_prob(x)) if zuko else 64
+        flow = continuous_peers.cnf(passes)
+        bottom = continuous_peers.FieldFloor(flow.transform.costs[0].passes)
+        modules = {"flowlib": flow} | ({"zuko": zuko} if zuko else {})
+        calls: dict[str, Callable[[], object]] = {"floor": training_step(bottom, lambda b=bottom: b(x))}
+        for name, module in modules.items():
+            calls[name] = training_step(module, lambda module=module: -module.log_prob(x).mean())
+        if sampling:
+            calls = {name: lambda module=module: module.sample(512) for name, module in modules.items()}
+            calls["floor"] = lambda b=bottom: b(x)
+        with torch.set_grad_enabled(not sampling):
+            line(f"CNF {what}", ratios(calls, few, 3), f"zuko {passes} passes, flowlib {bottom.passes}")
+
+
+def matching(rounds: int) -> None:
+    """A step of flow matching beside torchcfm's with the same network, with and without optimal transport."""
+    x = data("flow matching", continuous_peers.BATCH)
+    for transport in (False, True):
+        bottom = continuous_peers.FieldFloor(1)
+        calls = {"floor": training_step(bottom, lambda bottom=bottom: bottom(x))}
+        pairs = {"flowlib": continuous_peers.matching}
+        if continuous_peers.HAS_TORCHCFM:
+            pairs["torchcfm"] = continuous_peers.matching_of_torchcfm
+        for name, build in pairs.items():
+            module, loss = build(transport)
+            calls[name] = training_step(module, lambda loss=loss: loss(x))
+        found = ratios(calls, rounds, 20)
+        goal = f"torchcfm {found['torchcfm']:.2f}" if "torchcfm" in found else ""
+        line(f"matching step{', transport' * transport}", found, goal)
+
+
+CONTINUOUS = {"CNF": continuous, "flow-matching": matching}
+
+
 def profile(task: str, steps: int = 50) -> None:
     """Where a step of flowlib spends more than the floor: calls and µs a step, the dearest operations first."""
     x, bottom, flow = data(task, 512), floor(task), BUILDERS[task]["flowlib"]()
@@ -144,7 +185,7 @@ def line(label: str, found: dict[str, float], goal: str = "") -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--tasks", nargs="*", default=list(BUILDERS))
+    parser.add_argument("--tasks", nargs="*", default=[*BUILDERS, *CONTINUOUS])
     parser.add_argument(
         "--profile", metavar="TASK", choices=["RealNVP", "NSF", "MAF", "Glow"], help="compare with the floor only"
     )
@@ -156,6 +197,9 @@ def main() -> None:
     print("multiples of the floor, smaller is better")
     print(f"{'':<22}" + "".join(f"{name:>18}" for name in PEER_COLUMNS))
     for task in options.tasks:
+        if task in CONTINUOUS:
+            CONTINUOUS[task](options.rounds)
+            continue
         found, counts = training(task, options.rounds)
         plain, compiled = GOALS[task]
         line(f"{task} training step", found, f"goal {plain} and compiled {compiled}")

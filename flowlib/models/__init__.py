@@ -10,6 +10,8 @@ from flowlib.models.summary import summary
 from flowlib.models.vectors import (
     density_ascent,
     gaussianization,
+    ffjord,
+    flow_matching,
     iaf,
     maf,
     nice,
@@ -25,6 +27,8 @@ from flowlib.models.vectors import (
 __all__ = [
     "density_ascent",
     "gaussianization",
+    "ffjord",
+    "flow_matching",
     "glow",
     "iaf",
     "load",

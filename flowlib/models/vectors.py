@@ -9,6 +9,7 @@ differs:
     maf, spline_maf, transformer_flow           log_prob in one pass, sample in D steps
     iaf                                         sample in one pass, log_prob in D steps
     planar_flow, radial_flow, sylvester_flow    sample in one pass, log_prob by roots; `fast="density"` swaps the two
+    ffjord, flow_matching                       sample and log_prob by solving an equation, many passes of one network
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,11 +21,12 @@ from flowlib.bases import StandardNormal
 from flowlib.core import Base, Compose, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.models.saved import recipe
-from flowlib.nets import MADE, MLP, CausalTransformer
+from flowlib.nets import MADE, MLP, CausalTransformer, VelocityMLP
 from flowlib.support.checks import check_choice, check_count
 from flowlib.transforms import (
     Amortized,
     Autoregressive,
+    Continuous,
     Coupling,
     DensityAscent,
     ElementwiseAffine,
@@ -323,6 +325,56 @@ def density_ascent(dim: int = 2, layers: int = 400, base: Base | None = None) ->
     count = check_count("density_ascent", "layers", layers)
     parts = [DensityAscent(dim, ("ridge", "radial")[k % 2]) for k in range(count)]
     return Flow(Compose([*parts, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
+
+
+@recipe
+def ffjord(
+    dim: int = 2,
+    hidden: Sequence[int] = HIDDEN,
+    steps: int = 16,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
+    """One velocity field from noise to data, for `fit`: every step of the training solves its equation.
+
+    Args:
+        dim: D.
+        hidden: sizes of the hidden layers of the field; with two of them the trace costs no more than a pass.
+        steps: equal steps of the solver, four passes of the field each.
+        context_dim: size of the context, 0 for none.
+        base: p_Z, a standard normal if not given.
+
+    Paper: Grathwohl et al. (2019), FFJORD, algorithm 1, arXiv 1810.01367.
+    """
+    return drift(dim, hidden, steps, context_dim, base)
+
+
+@recipe
+def flow_matching(
+    dim: int = 2,
+    hidden: Sequence[int] = (64, 64, 64),
+    steps: int = 32,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
+    """The same flow with a deeper field and more steps, for `fit_matching`, whose training solves no equation.
+
+    Args:
+        dim: D.
+        hidden: sizes of the hidden layers of the field.
+        steps: equal steps of the solver, four passes of the field each.
+        context_dim: size of the context, 0 for none.
+        base: p_Z, a standard normal if not given.
+
+    Paper: Lipman et al. (2023), Flow matching for generative modeling, arXiv 2210.02747.
+    """
+    return drift(dim, hidden, steps, context_dim, base)
+
+
+def drift(dim: int, hidden: Sequence[int], steps: int, context_dim: int, base: Base | None) -> Flow:
+    """One `Continuous` layer in the units of the data and of the context."""
+    layer = Continuous(VelocityMLP(dim, hidden, context_dim), steps)
+    return Flow(stacked([InContextUnits(layer) if context_dim else layer, Units(dim)]), base or StandardNormal(dim))
 
 
 def pushes(layers: list[Transform], fast: str, hidden: Sequence[int], context_dim: int, base: Base | None) -> Flow:

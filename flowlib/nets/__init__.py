@@ -12,12 +12,15 @@ An autoregressive conditioner has two faces that agree exactly:
     params_i, state = net.step(state, i, x_{i-1})                           one coordinate at a time, nothing twice
 
 `net.order` says which coordinate the i-th step is about.
+
+A `Field` says which way a point moves at a time, v(t, x): the conditioner of `Continuous`; `VelocityMLP` is one.
 """
 
 from flowlib.nets.convolutional import ConvNet, GlowNet
+from flowlib.nets.field import Field, VelocityMLP
 from flowlib.nets.made import MADE
 from flowlib.nets.mlp import MLP
 from flowlib.nets.patches import PatchTransformer
 from flowlib.nets.transformer import CausalTransformer
 
-__all__ = ["MADE", "MLP", "CausalTransformer", "ConvNet", "GlowNet", "PatchTransformer"]
+__all__ = ["MADE", "MLP", "CausalTransformer", "ConvNet", "Field", "GlowNet", "PatchTransformer", "VelocityMLP"]

@@ -41,6 +41,7 @@ def fit(
     seed: int = 0,
     compile: bool = False,
     checkpoint: str | Path | None = None,
+    penalty: Callable[..., Tensor] | None = None,
 ) -> History:
     """Maximum likelihood: make the data as probable as possible.
 
@@ -66,6 +67,8 @@ def fit(
         compile: let torch compile the loss first: some ten seconds of waiting, then faster steps.
         checkpoint: a folder in which the fit keeps its state at each look. Where it was interrupted, the same call goes
             on from there, to the numbers that it would have come to.
+        penalty: (flow, x, context if there is one) -> a number that is added to the loss of each batch, and left out of
+            the history: how far and how bent the ways of a continuous flow are, say (`Continuous.effort`).
 
     >>> from flowlib.models import real_nvp
     >>> history = fit(real_nvp(layers=2), torch.randn(200, 2), steps=3)
@@ -88,7 +91,7 @@ def fit(
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
         *rows, weight = next(points.batches)
         loss = -(weight * log_prob(*rows)).mean()
-        return loss, loss
+        return loss if penalty is None else loss + penalty(flow, *rows), loss
 
     def losses(*rows: Tensor) -> Tensor:
         return -rows[-1] * flow.log_prob(*rows[:-1])

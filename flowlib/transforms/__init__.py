@@ -2,6 +2,7 @@
 
 from flowlib.transforms.amortized import Amortized
 from flowlib.transforms.autoregressive import Autoregressive
+from flowlib.transforms.continuous import Continuous
 from flowlib.transforms.coupling import Coupling
 from flowlib.transforms.density_ascent import DensityAscent
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
@@ -23,6 +24,7 @@ __all__ = [
     "Autoregressive",
     "Channels",
     "Checkerboard",
+    "Continuous",
     "Conv1x1",
     "Coupling",
     "DensityAscent",

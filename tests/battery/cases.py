@@ -12,7 +12,7 @@ import torch
 from flowlib import Compose, Given, Inverse
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.models import real_nvp
-from flowlib.nets import MADE, MLP, CausalTransformer
+from flowlib.nets import MADE, MLP, CausalTransformer, VelocityMLP
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
 from flowlib.transforms import (
@@ -21,6 +21,7 @@ from flowlib.transforms import (
     Autoregressive,
     Channels,
     Checkerboard,
+    Continuous,
     Conv1x1,
     Coupling,
     DensityAscent,
@@ -61,6 +62,16 @@ singular = {"wild parameters": no_digit, "wild parameters in single precision": 
 two_wild_steps = {
     "wild parameters in single precision": "two such steps keep no digit, together or layer by layer; one keeps enough"
 }
+steep = (
+    "a random network with such weights has slopes in the hundreds: neighbours part by e^100 while t goes from 0 to 1"
+)
+too_wild = {
+    "wild parameters": steep,
+    "wild parameters in single precision": steep,
+    "compiles whole": "128 passes of a network take minutes to compile: tests/transforms/test_continuous.py compiles 4",
+}
+gentle = {"move": 0.05, "not_for": too_wild}
+estimated = "an estimate with four probes; its mean is compared in tests/transforms/test_continuous.py"
 
 FLAT = "where a network is loud, a spline has slopes down to 1e-9: rounding hides z there"
 ROW = "one network after the other multiplies a rounding error by its slope"
@@ -181,6 +192,11 @@ def patch_autoregressive(law: Law, tokens: int, size: int, **sizes: int) -> Auto
     return Autoregressive(
         law, PatchTransformer(tokens, size, law.n_params, width=8, heads=2, depth=1, hidden=[8], **sizes)
     )
+
+
+def continuous(dim: int, hidden: int = 2, context_dim: int = 0, probes: int = 0, steps: int = 32) -> Continuous:
+    """A gentle field; in eval mode, where the probes stay the same."""
+    return Continuous(VelocityMLP(dim, [8] * hidden, context_dim), steps, probes=probes).eval()
 
 
 def standardized(dim: int | tuple[int, ...]) -> ActNorm:
@@ -373,6 +389,16 @@ FAMILIES = [
     Case("on-first-coupling", lambda: OnFirst(coupling(Affine(), 3), 5), 5),
     Case("on-first-image", lambda: OnFirst(Squeeze((2, 2, 2)), 12, (3, 2, 2)), 12),
     Case("on-first-of-all", lambda: OnFirst(Conv1x1((2, 2, 2)), 8, (2, 2, 2)), 8),
+    *[Case(f"continuous-{d}", lambda d=d: continuous(d), d, **gentle) for d in (1, 2, 5)],
+    Case("continuous-three-layers", lambda: continuous(2, hidden=3), 2, **gentle),
+    Case(
+        "continuous-probes",
+        lambda: continuous(3, probes=4),
+        3,
+        move=0.05,
+        not_for=too_wild | dict.fromkeys(("log det is autograds", "tails", "tails in single precision"), estimated),
+    ),
+    Case("given-continuous", lambda: Given(continuous(3, context_dim=2), CONTEXT), 3, **gentle),
     Case("inverse-planar-2", lambda: Inverse(Planar(2)), 2),
     Case("inverse-of-compose", lambda: Inverse(Compose([Radial(3), Inverse(Planar(3))])), 3),
 ]

@@ -11,7 +11,8 @@ from flowlib.transforms import ActNorm, Units
 PUSHES = ["planar_flow", "radial_flow", "sylvester_flow"]
 NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf"]
 GREEDY = ["gaussianization", "density_ascent"]  # fitted layer by layer, without a context
-ALL = [*PUSHES, *NETWORKS, "transformer_flow", *GREEDY]
+CONTINUOUS = ["ffjord", "flow_matching"]
+ALL = [*PUSHES, *NETWORKS, "transformer_flow", *GREEDY, *CONTINUOUS]
 IMAGES = ["nice_image", "real_nvp_image", "glow", "transformer_image"]  # tests/models/test_images.py
 
 
@@ -19,6 +20,8 @@ def build(name: str, **arguments) -> Flow:
     torch.manual_seed(0)
     if name in NETWORKS:
         arguments.setdefault("hidden", [16, 16])
+    if name in CONTINUOUS:
+        return getattr(models, name)(**{"steps": 4, **arguments})
     return getattr(models, name)(**{"layers": 2, **arguments})
 
 
@@ -62,7 +65,7 @@ def test_another_base(name: str) -> None:
         build(name, base=Uniform([0.0], [1.0]))
 
 
-@pytest.mark.parametrize("name", ["maf", "iaf", "spline_maf", "transformer_flow", *PUSHES, *GREEDY])
+@pytest.mark.parametrize("name", ["maf", "iaf", "spline_maf", "transformer_flow", *CONTINUOUS, *PUSHES, *GREEDY])
 def test_one_dimension(name: str) -> None:
     assert build(name, dim=1).sample(3).shape == (3, 1)
 
@@ -82,6 +85,7 @@ def test_fast_chooses_the_direction(name: str) -> None:
     ("argument", "value", "dim"), [("layers", 0, 2), ("layers", 0, 3), ("dim", 0, 0), ("dim", 2.0, 2.0)]
 )
 def test_wrong_sizes(name: str, argument: str, value: float, dim: float) -> None:
+    argument = "steps" if name in CONTINUOUS and argument == "layers" else argument
     with pytest.raises(ValueError, match=f"{argument} must be a whole number"):
         build(name, **{"dim": dim, argument: value})
 
@@ -110,6 +114,7 @@ def test_summary() -> None:
         ("maf", "3 steps, one for each coordinate", "one pass"),
         ("iaf", "one pass", "3 steps, one for each coordinate"),
         ("transformer_flow", "3 steps, one for each coordinate", "one pass"),
+        ("ffjord", "16 evaluations of the field", "16 evaluations of the field"),
     ],
 )
 def test_summary_says_which_direction_is_cheap(name: str, sample: str, log_prob: str) -> None:
