@@ -9,9 +9,9 @@ from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
     density_ascent,
-    gaussianization,
     ffjord,
     flow_matching,
+    gaussianization,
     iaf,
     maf,
     nice,
@@ -26,9 +26,9 @@ from flowlib.models.vectors import (
 
 __all__ = [
     "density_ascent",
-    "gaussianization",
     "ffjord",
     "flow_matching",
+    "gaussianization",
     "glow",
     "iaf",
     "load",
