@@ -10,6 +10,8 @@ from flowlib.transforms.partition import Channels, Checkerboard, Partition
 from flowlib.transforms.planar import Planar, admissible
 from flowlib.transforms.radial import Radial
 from flowlib.transforms.rearrange import Flatten, Patches, Squeeze, Unflatten
+from flowlib.transforms.residual import Residual
+from flowlib.transforms.series import Exact, PowerSeries, Roulette
 from flowlib.transforms.stacks import stacked
 from flowlib.transforms.sylvester import Sylvester
 from flowlib.transforms.units import InContextUnits, Units
@@ -22,6 +24,7 @@ __all__ = [
     "Conv1x1",
     "Coupling",
     "ElementwiseAffine",
+    "Exact",
     "Flatten",
     "GlowStep",
     "InContextUnits",
@@ -33,8 +36,11 @@ __all__ = [
     "Patches",
     "Permutation",
     "Planar",
+    "PowerSeries",
     "Radial",
+    "Residual",
     "Rotation",
+    "Roulette",
     "Sigmoid",
     "Squeeze",
     "Sylvester",

@@ -12,7 +12,7 @@ import torch
 from flowlib import Compose, Given, Inverse
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.models import real_nvp
-from flowlib.nets import MADE, MLP, CausalTransformer
+from flowlib.nets import MADE, MLP, CausalTransformer, LipschitzConvNet, LipschitzMLP
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
 from flowlib.transforms import (
@@ -34,7 +34,9 @@ from flowlib.transforms import (
     Patches,
     Permutation,
     Planar,
+    PowerSeries,
     Radial,
+    Residual,
     Rotation,
     Sigmoid,
     Squeeze,
@@ -224,6 +226,11 @@ FAMILIES = [
     *[Case(f"planar-stack-{d}", lambda d=d: PlanarStack([Planar(d) for _ in range(4)]), d) for d in (1, 2, 5)],
     *[Case(f"radial-{d}", lambda d=d: Radial(d), d) for d in (1, 2, 5, 50)],
     *[Case(f"sylvester-{d}-{m}", lambda d=d, m=m: Sylvester(d, m), d) for d, m in ((1, 1), (2, 2), (5, 3), (50, 4))],
+    *[Case(f"residual-{d}", lambda d=d: Residual(LipschitzMLP(d, [16, 16])), d) for d in (1, 2, 5)],
+    Case("residual-12", lambda: Residual(LipschitzMLP(12, [16])).eval(), 12),
+    Case("residual-series-3", lambda: Residual(LipschitzMLP(3, [16], 0.5), PowerSeries(terms=40)), 3),
+    Case("residual-image-2x3x2", lambda: Residual(LipschitzConvNet(2, (3, 2), 6)).eval(), (2, 3, 2)),
+    Case("residual-image-1x2x4", lambda: Residual(LipschitzConvNet(1, (2, 4), 6)), (1, 2, 4)),
     *[Case(f"actnorm-{d}", lambda d=d: standardized(d), d) for d in (1, 5)],
     *[
         Case(
@@ -343,6 +350,8 @@ FAMILIES = [
             ),
             ("transformer", 3, lambda: autoregressive(Affine(), CausalTransformer, 3, width=8, heads=2, context_dim=2)),
             ("patch-transformer", 4, lambda: patch_autoregressive(Affine(), 2, 2, context_dim=2)),
+            ("residual", 3, lambda: Residual(LipschitzMLP(3, [16], context_dim=2))),
+            ("residual-image", (2, 2, 3), lambda: Residual(LipschitzConvNet(2, (2, 3), 6, 0.9, 2)).eval()),
             ("iaf", 3, lambda: Inverse(autoregressive(Affine(), MADE, 3, hidden=[16], context_dim=2))),
             ("real-nvp", 3, lambda: real_nvp(3, 2, [16], context_dim=2).eval().transform),
         )
