@@ -14,13 +14,11 @@ from flowlib.nets.lipschitz import Anywhere, LipschitzNet
 from flowlib.nets.mlp import describe
 from flowlib.support.checks import check_context, check_count, check_size
 from flowlib.support.precision import full_precision
-from flowlib.transforms.series import Exact, Network, PowerSeries, Roulette, jacobian
+from flowlib.transforms.series import Exact, LogDet, Network, Roulette, jacobian
 
 SMALL = 8  # up to this D a Jacobian costs less than a series, and Newton's method less than a fixed point
 STEPS, BLIND = 2000, 16  # of the solver: at most; and where values cannot be looked at
 FIXED_POINT = Cost("a fixed point in every layer", 10)
-
-LogDet = Exact | PowerSeries | Roulette
 
 
 class Residual(Transform):
@@ -75,6 +73,20 @@ class Residual(Transform):
         self.net, self.context_dim = net, check_count("Residual", "context_dim", context_dim, 0)
         self.dim = self.event_shape.numel()
         self.log_det = log_det or (Exact() if self.dim <= SMALL else Roulette())
+        if not isinstance(net, LipschitzNet):
+            self.check_shape()
+
+    def check_shape(self) -> None:
+        """Raise unless the network gives what it takes."""
+        like = next(self.net.parameters(), torch.empty(0))
+        context = like.new_zeros(2, self.context_dim) if self.context_dim else None
+        with torch.no_grad():
+            given = self.at(context)(like.new_zeros(2, *self.event_shape)).shape[1:]
+        if given != self.event_shape:
+            raise ValueError(
+                f"Residual: z + g(z) needs a g(z) of the shape of z; the {type(self.net).__name__} gives points of "
+                f"shape {tuple(given)} for points of shape {tuple(self.event_shape)}."
+            )
 
     def describe(self) -> str:
         return f"Residual: {describe(self.net)}, {self.log_det}"
@@ -195,7 +207,7 @@ def solve(g: Network, x: Tensor, event_dims: int) -> Tensor:
     z = x
     left, size, step = look(z)
     known = size.isfinite()
-    open_, plain, stretch = known, torch.zeros_like(known), torch.zeros_like(size)
+    open_, plain, stretch = known, torch.full_like(known, not newton), torch.zeros_like(size)
     for _ in range(STEPS if looks else BLIND):
         if looks and not open_.any():
             break
@@ -203,14 +215,15 @@ def solve(g: Network, x: Tensor, event_dims: int) -> Tensor:
         there = z + move
         new_left, new_size, new_step = look(there)
         moved = length(move)
-        far = open_ & (moved > eps**0.5 * scale)
-        stretch = torch.where(far, torch.maximum(stretch, length(left - new_left - move) / moved), stretch)
+        seen = length(left - new_left - move) / moved  # ‖g(there) − g(z)‖ / ‖there − z‖
+        far = open_ & (moved > eps**0.5 * scale) & seen.isfinite()  # not of rounding errors
+        stretch = torch.where(far, torch.maximum(stretch, seen), stretch)
         better = new_size < size
-        taken = open_ & (better | plain | (not newton))
+        taken = open_ & (better | plain)
         arrived = (new_size <= 4.0 * eps * scale) | (~better & (size <= 1e3 * eps * scale))
-        open_ = open_ & ~arrived & new_size.isfinite() & (stretch <= 1.001)
+        open_ = open_ & ~arrived & (new_size.isfinite() | ~plain) & (stretch <= 1.001)
         z, left, step = (per_row(taken, a, b) for a, b in ((there, z), (new_left, left), (new_step, step)))
-        size, plain = torch.where(taken, new_size, size), ~better
+        size, plain = torch.where(taken, new_size, size), ~better | (not newton)
     good = (size <= 1e3 * eps * scale) & (stretch <= 1.001)
     if looks and (lost := known & ~good).any():
         raise ArithmeticError(no_inverse(lost, size, stretch))

@@ -56,6 +56,9 @@ class Exact:
     def __call__(self, g: Network, z: Tensor, event_dims: int) -> tuple[Tensor, Tensor]:
         """g(z) (..., *event) and the log-determinant (...)."""
         value, j = jacobian(g, z, event_dims)
+        if j.shape[-1] == 2:  # two times faster than any factorization
+            a, b, c, d = j.flatten(-2).unbind(-1)
+            return value, ((1.0 + a) * (1.0 + d) - b * c).abs().log()
         eye = torch.eye(j.shape[-1], dtype=j.dtype, device=j.device)
         return value, torch.linalg.slogdet(eye + j).logabsdet
 
@@ -131,6 +134,9 @@ class Roulette:
         more = int(torch.empty(()).geometric_(self.stop).item()) - 1  # 0 with probability p, 1 with p (1 − p), ...
         weights = [1.0] * self.least + [(1.0 - self.stop) ** -k for k in range(1, more + 1)]
         return series(g, z, event_dims, weights, self.probes, self.saves_memory)
+
+
+LogDet = Exact | PowerSeries | Roulette
 
 
 def series(
