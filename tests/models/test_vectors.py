@@ -9,9 +9,15 @@ from flowlib.models import summary
 from flowlib.transforms import ActNorm, Units
 
 PUSHES = ["planar_flow", "radial_flow", "sylvester_flow"]
-NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf"]
+NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf", "residual_flow"]
 ALL = [*PUSHES, *NETWORKS, "transformer_flow"]
-IMAGES = ["nice_image", "real_nvp_image", "glow", "transformer_image"]  # tests/models/test_images.py
+IMAGES = [
+    "nice_image",
+    "real_nvp_image",
+    "glow",
+    "residual_flow_image",
+    "transformer_image",
+]  # tests/models/test_images.py
 
 
 def build(name: str, **arguments) -> Flow:
@@ -61,7 +67,7 @@ def test_another_base(name: str) -> None:
         build(name, base=Uniform([0.0], [1.0]))
 
 
-@pytest.mark.parametrize("name", ["maf", "iaf", "spline_maf", "transformer_flow", *PUSHES])
+@pytest.mark.parametrize("name", ["maf", "iaf", "spline_maf", "residual_flow", "transformer_flow", *PUSHES])
 def test_one_dimension(name: str) -> None:
     assert build(name, dim=1).sample(3).shape == (3, 1)
 
@@ -83,6 +89,12 @@ def test_fast_chooses_the_direction(name: str) -> None:
 def test_wrong_sizes(name: str, argument: str, value: float, dim: float) -> None:
     with pytest.raises(ValueError, match=f"{argument} must be a whole number"):
         build(name, **{"dim": dim, argument: value})
+
+
+@pytest.mark.parametrize("coefficient", [1.0, 1.5])
+def test_a_residual_flow_is_made_of_contractions(coefficient: float) -> None:
+    with pytest.raises(ValueError, match="residual_flow: coefficient must be below 1"):
+        build("residual_flow", coefficient=coefficient)
 
 
 def test_summary() -> None:
@@ -109,6 +121,7 @@ def test_summary() -> None:
         ("maf", "3 steps, one for each coordinate", "one pass"),
         ("iaf", "one pass", "3 steps, one for each coordinate"),
         ("transformer_flow", "3 steps, one for each coordinate", "one pass"),
+        ("residual_flow", "a fixed point in every layer", "one pass"),
     ],
 )
 def test_summary_says_which_direction_is_cheap(name: str, sample: str, log_prob: str) -> None:
