@@ -24,18 +24,31 @@ from torch.nn.functional import conv2d, conv_transpose2d, linear, silu, softplus
 from flowlib.nets.mlp import check_hidden, start_at_zero
 from flowlib.support.checks import check_above_zero, check_context, check_count, check_image
 
+LIPSWISH = 1.1  # more than the largest slope of u σ(u), 1.0998
 Pushed = tuple[Tensor, Callable[[Tensor], Tensor]]  # g(z), and tangents t -> J t
 
 
 def top_stretch(short: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
-    """The largest singular value σ of a linear map, from the n × n matrix A Aᵀ = `short` of its shorter side, ().
+    """The largest singular value σ of a linear map, from the n × n matrix A Aᵀ = `short` of its shorter side, or of
+    several maps at once: (..., n, n) -> (...).
 
     The eigenvector v of its largest eigenvalue is found without gradients; `apply` gives Aᵀ v, whose length is σ, and
     whose derivative is that of σ. Where a weight is nan, so is σ.
     """
     with torch.no_grad():
-        v = torch.linalg.eigh(short.nan_to_num()).eigenvectors[:, -1]
-    return torch.linalg.vector_norm(apply(v))
+        v = torch.linalg.eigh(short.nan_to_num()).eigenvectors[..., -1:]
+    return torch.linalg.vector_norm(apply(v.mT), dim=(-2, -1))
+
+
+def matrix_stretch(weight: Tensor) -> Tensor:
+    """The largest singular value of each matrix: (..., outputs, inputs) -> (...)."""
+    a = weight if weight.shape[-2] <= weight.shape[-1] else weight.mT
+    return top_stretch(a.detach() @ a.detach().mT, lambda v: v @ a)
+
+
+def shrunk(weight: Tensor, stretch: Tensor, coefficient: float) -> Tensor:
+    """weight · min(1, c / σ), c = coefficient: weight (..., outputs, inputs) and σ (...)."""
+    return weight * (coefficient / stretch.clamp(min=coefficient))[..., None, None]
 
 
 class LipschitzLinear(nn.Linear):
@@ -57,12 +70,17 @@ class LipschitzLinear(nn.Linear):
 
     def stretch(self) -> Tensor:
         """σ of the weight as it is, ()."""
-        a = self.weight if self.out_features <= self.in_features else self.weight.mT
-        return top_stretch(a @ a.mT, lambda v: v @ a)
+        return matrix_stretch(self.weight)
 
     def bounded(self) -> Tensor:
         """The weight that the layer multiplies by."""
-        return self.weight * (self.coefficient / self.stretch().clamp(min=self.coefficient))
+        return self.together([self])[0]
+
+    @staticmethod
+    def together(layers: "Sequence[LipschitzLinear]") -> Tensor:
+        """The bounded weights of K layers of one size and coefficient, (K, outputs, inputs)."""
+        weights = torch.stack([layer.weight for layer in layers])
+        return shrunk(weights, matrix_stretch(weights), layers[0].coefficient)
 
     def apply_to(self, z: Tensor, weight: Tensor, shift: Tensor | None = None) -> Tensor:
         """z (..., inputs) -> (..., outputs)."""
@@ -70,12 +88,12 @@ class LipschitzLinear(nn.Linear):
             return linear(z, weight, shift)
         return linear(z, weight) + shift
 
-    def shift(self, more: Tensor | None = None) -> Tensor:
-        """The bias, and what a context adds to it, (..., outputs)."""
-        return self.bias if more is None else self.bias + more
+    def spread(self, shift: Tensor) -> Tensor:
+        """A shift (..., outputs) as it is added."""
+        return shift
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.apply_to(z, self.bounded(), self.shift())
+        return self.apply_to(z, self.bounded(), self.bias)
 
 
 class LipschitzConv2d(nn.Conv2d):
@@ -109,8 +127,7 @@ class LipschitzConv2d(nn.Conv2d):
         """σ of the map as it is, on images of this size, ()."""
         few_outputs = self.out_channels <= self.in_channels
         if self.kernel_size == (1, 1):
-            a = self.weight.flatten(1) if few_outputs else self.weight.flatten(1).mT
-            return top_stretch(a @ a.mT, lambda v: v @ a)
+            return matrix_stretch(self.weight.flatten(1))
         along = conv_transpose2d if few_outputs else conv2d  # from the side with fewer channels to the other
         image = (min(self.in_channels, self.out_channels), *self.size)
 
@@ -123,7 +140,12 @@ class LipschitzConv2d(nn.Conv2d):
 
     def bounded(self) -> Tensor:
         """The weight that the layer convolves with."""
-        return self.weight * (self.coefficient / self.stretch().clamp(min=self.coefficient))
+        return shrunk(self.weight, self.stretch(), self.coefficient)
+
+    @staticmethod
+    def together(layers: "Sequence[LipschitzConv2d]") -> Tensor:
+        """The bounded weights of K layers of one size, (K, outputs, inputs, height, width)."""
+        return torch.stack([layer.bounded() for layer in layers])
 
     def apply_to(self, z: Tensor, weight: Tensor, shift: Tensor | None = None) -> Tensor:
         """z (..., inputs, H, W) -> (..., outputs, H, W)."""
@@ -131,18 +153,18 @@ class LipschitzConv2d(nn.Conv2d):
         out = out.reshape(*z.shape[:-3], *out.shape[1:])
         return out if shift is None else out + shift
 
-    def shift(self, more: Tensor | None = None) -> Tensor:
-        """The bias of each channel, and what a context adds to it, (..., outputs, 1, 1)."""
-        return (self.bias if more is None else self.bias + more)[..., None, None]
+    def spread(self, shift: Tensor) -> Tensor:
+        """A shift of each channel (..., outputs) as it is added to images."""
+        return shift[..., None, None]
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.apply_to(z, self.bounded(), self.shift())
+        return self.apply_to(z, self.bounded(), self.spread(self.bias))
 
 
 class LipSwish(nn.Module):
     """h σ(β h) / 1.1: smooth, and nowhere steeper than 1, whatever β > 0. One β = softplus(b) a layer is learned.
 
-    With s(u) = u σ(u) it is s(β h) / (1.1 β), and the slope of s is at most 1.0999.
+    With s(u) = u σ(u) it is s(β h) / (1.1 β), and the slope of s is at most 1.0998.
 
     >>> LipSwish()(torch.zeros(3))
     tensor([0., 0., 0.], grad_fn=<DivBackward0>)
@@ -152,14 +174,9 @@ class LipSwish(nn.Module):
         super().__init__()
         self.b = nn.Parameter(torch.tensor(0.5))
 
-    def scales(self) -> tuple[Tensor, Tensor]:
-        """β and 1.1 β: what h is multiplied by before s, and what s is divided by."""
-        beta = softplus(self.b)
-        return beta, 1.1 * beta
-
     def forward(self, h: Tensor) -> Tensor:
-        before, after = self.scales()
-        return silu(before * h) / after
+        beta = softplus(self.b)
+        return silu(beta * h) / (LIPSWISH * beta)
 
 
 class LipschitzNet(nn.Module):
@@ -190,15 +207,7 @@ class LipschitzNet(nn.Module):
 
     def at(self, context: Tensor | None = None) -> "AtContext":
         """g at one context, or at one for each point, (..., context_dim): a function of z."""
-        more = check_context(context, self.context_dim)
-        if more is not None:
-            more = self.context(more.to(self.context.weight.dtype))
-        weights = [layer.bounded() for layer in self.layers]
-        shifts = [layer.shift(None if k else more) for k, layer in enumerate(self.layers)]
-        for k, bend in enumerate(self.bends):  # its two scales become parts of the weights before and after it
-            before, after = bend.scales()
-            weights[k], shifts[k], weights[k + 1] = before * weights[k], before * shifts[k], weights[k + 1] / after
-        return AtContext(list(self.layers), weights, shifts)
+        return at_once([self], context)[0]
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         return self.at(context)(z)
@@ -237,6 +246,29 @@ class AtContext:
             return tangents
 
         return z, along
+
+
+def at_once(nets: Sequence[LipschitzNet], context: Tensor | None) -> list[AtContext]:
+    """Networks of one kind and size, each at the same context: their weights are bounded in the same few operations."""
+    layers = list(zip(*(net.layers for net in nets), strict=True))  # the first ones, the second ones, ...
+    weights = [each[0].together(each) for each in layers]  # (K, outputs, inputs, ...)
+    shifts = [torch.stack([layer.bias for layer in each]) for each in layers]  # (K, outputs)
+    scales = []
+    for k, bends in enumerate(zip(*(net.bends for net in nets), strict=True)):  # parts of the weights before and after
+        beta = softplus(torch.stack([bend.b for bend in bends]))
+        scales.append(beta.unbind())
+        beta = beta.reshape(-1, 1, *(1 for _ in weights[k].shape[2:]))
+        weights[k], weights[k + 1] = weights[k] * beta, weights[k + 1] / (LIPSWISH * beta)
+        shifts[k] = shifts[k] * beta.flatten(1)
+    weights, shifts = (list(zip(*(part.unbind() for part in parts), strict=True)) for parts in (weights, shifts))
+    found = []
+    for net, weight, shift, beta in zip(nets, weights, shifts, scales[0], strict=True):
+        first, *rest = shift
+        if check_context(context, net.context_dim) is not None:
+            first = first + beta * net.context(context.to(first.dtype))
+        shift = [layer.spread(each) for layer, each in zip(net.layers, [first, *rest], strict=True)]
+        found.append(AtContext(list(net.layers), list(weight), shift))
+    return found
 
 
 class Anywhere:
