@@ -9,6 +9,8 @@ log-determinant has no gradient in the weights: its step does less than a traini
 rescaled before every step, as its documentation asks for.
 """
 
+import functools
+import importlib.util
 from collections.abc import Callable
 
 from torch import Tensor, nn
@@ -88,11 +90,8 @@ class ResidualFloor(nn.Module):
         return x.square().mean()
 
 
+PEERS = {"flowlib": flowlib_residual, "normflows": normflows_residual, "FrEIA": freia_residual}
+HERE = {name: build for name, build in PEERS.items() if importlib.util.find_spec(name)}  # of those that are installed
 BUILDERS: dict[str, dict[str, Callable[[], nn.Module]]] = {
-    task: {
-        "flowlib": lambda task=task: flowlib_residual(task),
-        "normflows": lambda task=task: normflows_residual(task),
-        "FrEIA": lambda task=task: freia_residual(task),
-    }
-    for task in WAYS
+    task: {name: functools.partial(build, task) for name, build in HERE.items()} for task in WAYS
 }

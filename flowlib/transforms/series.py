@@ -15,17 +15,26 @@ Papers: Behrmann et al. (2019), Invertible residual networks, section 3.2 and th
 (2019), Residual flows, sections 3.1 and 3.2, arXiv 1906.02735.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from flowlib.nets.lipschitz import Anywhere, AtContext
 from flowlib.support.checks import check_count
 
-Network = AtContext | Anywhere
 COLUMNS = 8  # of a Jacobian, at a time
+
+
+class Network(Protocol):
+    """g at one context, a function of z (nets/lipschitz.py)."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """g(z), of the shape of z."""
+
+    def push(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """g(z), and tangents t (n, ..., *event) -> J t."""
 
 
 def jacobian(g: Network, z: Tensor, event_dims: int) -> tuple[Tensor, Tensor]:
