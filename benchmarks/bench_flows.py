@@ -14,10 +14,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks import continuous_peers
+from benchmarks import continuous_peers, residual_peers
 from benchmarks.peers import BUILDERS, floor
 
-PEER_COLUMNS = ["flowlib", "flowlib compiled", "zuko", "nflows", "normflows"]
+PEER_COLUMNS = ["flowlib", "flowlib compiled", "zuko", "nflows", "normflows", "FrEIA"]
 GOALS = {"RealNVP": (1.15, 0.90), "NSF": (2.5, 1.2), "MAF": (1.28, 1.0), "planar": (0.75, 0.45), "Glow": (1.25, 1.0)}
 LARGE = 100_000
 
@@ -182,10 +182,22 @@ def line(label: str, found: dict[str, float], goal: str = "") -> None:
     print(f"{label:<22}{cells}  {goal}", flush=True)
 
 
+def residual(task: str, rounds: int) -> tuple[dict[str, float], dict[str, int]]:
+    """A training step of residual blocks, see benchmarks/residual_peers.py."""
+    x, counts, bottom = data(task, 512), {}, residual_peers.ResidualFloor()
+    calls = {"floor": training_step(bottom, lambda: bottom(x))}
+    for name, build in residual_peers.BUILDERS[task].items():
+        flow = build()
+        counts[name] = sum(p.numel() for p in flow.parameters() if p.requires_grad)
+        calls[name] = training_step(flow, lambda flow=flow: -flow.log_prob(x).mean())
+    return ratios(calls, rounds, 5), counts
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--tasks", nargs="*", default=[*BUILDERS, *CONTINUOUS])
+    everything = [*BUILDERS, *residual_peers.BUILDERS, *CONTINUOUS]
+    parser.add_argument("--tasks", nargs="*", default=everything)
     parser.add_argument(
         "--profile", metavar="TASK", choices=["RealNVP", "NSF", "MAF", "Glow"], help="compare with the floor only"
     )
@@ -200,11 +212,15 @@ def main() -> None:
         if task in CONTINUOUS:
             CONTINUOUS[task](options.rounds)
             continue
-        found, counts = training(task, options.rounds)
-        plain, compiled = GOALS[task]
-        line(f"{task} training step", found, f"goal {plain} and compiled {compiled}")
+        if task in residual_peers.BUILDERS:
+            found, counts = residual(task, options.rounds)
+            line(f"{task} step", found, "goal: ahead of all")
+        else:
+            found, counts = training(task, options.rounds)
+            plain, compiled = GOALS[task]
+            line(f"{task} training step", found, f"goal {plain} and compiled {compiled}")
         print(f"{'  parameters':<22}" + "".join(f"{counts.get(name, ''):>18}" for name in PEER_COLUMNS))
-        if task not in ("planar", "Glow"):
+        if task not in ("planar", "Glow", *residual_peers.BUILDERS):
             line(f"{task} log_prob", evaluation(task, "log_prob", max(3, options.rounds // 5)))
             goal = "goal 0.2" if task == "MAF" else ""
             line(f"{task} sampling", evaluation(task, "sample", max(3, options.rounds // 5)), goal)

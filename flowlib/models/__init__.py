@@ -3,7 +3,7 @@
 `summary(flow)` prints what is in one; `save` stores one, `load` brings one that was trained before.
 """
 
-from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
+from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.pretrained import load, names, planar_energies
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
@@ -18,6 +18,7 @@ from flowlib.models.vectors import (
     planar_flow,
     radial_flow,
     real_nvp,
+    residual_flow,
     spline_flow,
     spline_maf,
     sylvester_flow,
@@ -41,6 +42,8 @@ __all__ = [
     "radial_flow",
     "real_nvp",
     "real_nvp_image",
+    "residual_flow",
+    "residual_flow_image",
     "save",
     "spline_flow",
     "spline_maf",

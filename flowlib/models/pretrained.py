@@ -19,7 +19,7 @@ from flowlib.datasets.own import own_images
 from flowlib.models import format_1, saved
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
-from flowlib.models.images import glow, nice_image, real_nvp_image, transformer_image
+from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.vectors import real_nvp
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 from flowlib.support.checks import check_choice
@@ -35,6 +35,7 @@ MODELS: dict[str, Callable[..., Flow]] = {
     "glow": glow,
     "nice": nice_image,
     "real_nvp": real_nvp_image,
+    "residual": residual_flow_image,
     "transformer": transformer_image,
 }
 DEQUANTIZE = ("uniform", "variational")

@@ -2,8 +2,9 @@
 
 `MLP` makes the parameters of one part of a vector from the other part (coupling layers); `ConvNet` and `GlowNet` do so
 on images. `MADE`, `CausalTransformer` and `PatchTransformer` see a whole vector and make the parameters of each
-coordinate from the coordinates before it alone (autoregressive layers). The last layer of each starts at zero, so that
-a flow starts as the identity.
+coordinate from the coordinates before it alone (autoregressive layers). `LipschitzMLP` and `LipschitzConvNet` push all
+coordinates at once, by less than they lie apart (residual layers). The last layer of each starts at zero, so that a
+flow starts as the identity.
 
 An autoregressive conditioner has two faces that agree exactly:
 
@@ -18,9 +19,24 @@ A `Field` says which way a point moves at a time, v(t, x): the conditioner of `C
 
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.field import Field, VelocityMLP
+from flowlib.nets.lipschitz import LipschitzConv2d, LipschitzConvNet, LipschitzLinear, LipschitzMLP, LipSwish
 from flowlib.nets.made import MADE
 from flowlib.nets.mlp import MLP
 from flowlib.nets.patches import PatchTransformer
 from flowlib.nets.transformer import CausalTransformer
 
-__all__ = ["MADE", "MLP", "CausalTransformer", "ConvNet", "Field", "GlowNet", "PatchTransformer", "VelocityMLP"]
+__all__ = [
+    "MADE",
+    "MLP",
+    "CausalTransformer",
+    "ConvNet",
+    "Field",
+    "GlowNet",
+    "LipSwish",
+    "LipschitzConv2d",
+    "LipschitzConvNet",
+    "LipschitzLinear",
+    "LipschitzMLP",
+    "PatchTransformer",
+    "VelocityMLP",
+]

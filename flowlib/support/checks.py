@@ -63,6 +63,15 @@ def check_above_zero(owner: str, name: str, value: Number, or_zero: bool = False
     return float(value)
 
 
+def check_contraction(owner: str, coefficient: Number) -> float:
+    """`coefficient` as a float if it is above zero and below 1, the Lipschitz constant of a contraction."""
+    if check_above_zero(owner, "coefficient", coefficient) >= 1.0:
+        raise ValueError(
+            f"{owner}: coefficient must be below 1, or z + g(z) need not have an inverse; got {coefficient!r}."
+        )
+    return float(coefficient)
+
+
 def check_numbers(owner: str, name: str, value: VectorLike, dims: int) -> Tensor:
     """`value` as a new tensor of torch's default dtype, finite, with `dims` dimensions (a single number has none)."""
     expected = f"finite numbers with {dims} dimension{'s' if dims != 1 else ''}"

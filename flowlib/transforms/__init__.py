@@ -14,6 +14,8 @@ from flowlib.transforms.partition import Channels, Checkerboard, Partition
 from flowlib.transforms.planar import Planar, admissible
 from flowlib.transforms.radial import Radial
 from flowlib.transforms.rearrange import Flatten, Patches, Squeeze, Unflatten
+from flowlib.transforms.residual import Residual
+from flowlib.transforms.series import Exact, PowerSeries, Roulette
 from flowlib.transforms.stacks import stacked
 from flowlib.transforms.sylvester import Sylvester
 from flowlib.transforms.units import InContextUnits, Units
@@ -29,6 +31,7 @@ __all__ = [
     "Coupling",
     "DensityAscent",
     "ElementwiseAffine",
+    "Exact",
     "Flatten",
     "Gaussianization",
     "GlowStep",
@@ -42,8 +45,11 @@ __all__ = [
     "Patches",
     "Permutation",
     "Planar",
+    "PowerSeries",
     "Radial",
+    "Residual",
     "Rotation",
+    "Roulette",
     "Sigmoid",
     "Squeeze",
     "Sylvester",

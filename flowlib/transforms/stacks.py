@@ -1,7 +1,8 @@
 """The same maps in fewer operations. What a layer does is told in its own file; here it is only done faster.
 
 `stacked(layers)` is the map of `Compose(layers)` in which each run of equal layers is taken together: planar flows with
-their parameters side by side, couplings that cut and join the point once, the steps of one level of Glow. `layers()`
+their parameters side by side, couplings that cut and join the point once, the steps of one level of Glow, residual
+layers whose weights are bounded together. `layers()`
 gives the plain layers back, and a test proves that both are the same map.
 """
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from flowlib.core import ONE_PASS, ROOTS, Compose, Transform
+from flowlib.nets.lipschitz import LipschitzMLP, at_once
 from flowlib.support.precision import full_precision
 from flowlib.transforms.coupling import Coupling
 from flowlib.transforms.elementwise import ActNorm
@@ -19,11 +21,12 @@ from flowlib.transforms.glow import GlowStep
 from flowlib.transforms.linear import Conv1x1, lu_matrix
 from flowlib.transforms.planar import Planar, admissible_push, pull, push
 from flowlib.transforms.rearrange import Squeeze
+from flowlib.transforms.residual import Residual
 
 
 def stacked(layers: Iterable[Transform]) -> Transform:
     """The map of Compose(layers), each run of equal layers as one: constrained `Planar` flows, `Coupling`s with one law
-    whose two parts take turns, `GlowStep`s and the `Squeeze` behind them.
+    whose two parts take turns, `GlowStep`s and the `Squeeze` behind them, `Residual`s with an MLP of one size.
 
     >>> stacked([Planar(2) for _ in range(8)]).layers()[0]
     Planar(dim=2)
@@ -46,6 +49,9 @@ def continues(before: Transform, layer: Transform) -> bool:
         a, b = before.partition, layer.partition
         in_turns = (type(a), a.shape, a.kind, a.flip) == (type(b), b.shape, b.kind, not b.flip)
         return before.law is layer.law and in_turns
+    if type(before) is type(layer) is Residual:
+        a, b = before.net, layer.net
+        return type(a) is type(b) is LipschitzMLP and (a.sizes, a.coefficient) == (b.sizes, b.coefficient)
     return type(before) is GlowStep and type(layer) in (GlowStep, Squeeze)
 
 
@@ -54,7 +60,8 @@ def joined(run: list[Transform]) -> list[Transform]:
     kind = type(run[0])
     if len(run) == 1 or (kind is GlowStep and type(run[-1]) is not Squeeze):
         return run
-    return [{Planar: PlanarStack, Coupling: CouplingStack, GlowStep: GlowLevel}[kind](run)]
+    stacks = {Planar: PlanarStack, Coupling: CouplingStack, GlowStep: GlowLevel, Residual: ResidualStack}
+    return [stacks[kind](run)]
 
 
 class PlanarStack(Transform):
@@ -196,3 +203,22 @@ def mixers(
     b = -(v @ shift.flatten(-2)).squeeze(-1)  # (K, C)
     log_det = convolutions[0].pixels * (raw.diagonal(dim1=-2, dim2=-1).sum() - log_scale.sum())
     return v.unbind(), b.unbind(), log_det
+
+
+class ResidualStack(Compose):
+    """K residual layers, faster in `forward`, where training runs: the weights of all networks are bounded together.
+
+    Args:
+        layers: K `Residual`s, each with a `LipschitzMLP` of the same sizes and coefficient.
+
+    Paper: Chen et al. (2019), Residual flows, section 3, arXiv 1906.02735.
+    """
+
+    @full_precision
+    def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        self.check_input(z)
+        log_det = z.new_zeros(self.batch_shape(z))
+        for layer, g in zip(self.transforms, at_once([layer.net for layer in self.transforms], context), strict=True):
+            step, term = layer.pushed(g, z)
+            z, log_det = z + step, log_det + term
+        return z, log_det

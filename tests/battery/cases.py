@@ -12,7 +12,7 @@ import torch
 from flowlib import Compose, Given, Inverse
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.models import real_nvp
-from flowlib.nets import MADE, MLP, CausalTransformer, VelocityMLP
+from flowlib.nets import MADE, MLP, CausalTransformer, LipschitzConvNet, LipschitzMLP, VelocityMLP
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
 from flowlib.transforms import (
@@ -39,7 +39,9 @@ from flowlib.transforms import (
     Patches,
     Permutation,
     Planar,
+    PowerSeries,
     Radial,
+    Residual,
     Rotation,
     Sigmoid,
     Squeeze,
@@ -50,7 +52,7 @@ from flowlib.transforms import (
 )
 from flowlib.transforms.multiscale import OnFirst
 from flowlib.transforms.partition import TwoParts
-from flowlib.transforms.stacks import CouplingStack, GlowLevel, PlanarStack
+from flowlib.transforms.stacks import CouplingStack, GlowLevel, PlanarStack, ResidualStack
 from tests.battery.case import Case, within
 
 # Sigmoid rounds to 0 or 1 beyond |z| = 17 in float32, and what is rounded away cannot come back (see its docstring).
@@ -259,6 +261,12 @@ FAMILIES = [
     *[Case(f"marginals-{law}", lambda m=make: Marginals(m(), 3), 3) for law, make in LAWS.items()],
     *[Case(f"gaussianization-{d}", lambda d=d: Gaussianization(d, bins=5, bound=3.0), d) for d in (1, 2, 5)],
     Case("whitening-3", lambda: Whitening(3), 3),
+    *[Case(f"residual-{d}", lambda d=d: Residual(LipschitzMLP(d, [16, 16])), d) for d in (1, 2, 5)],
+    Case("residual-stack-2", lambda: ResidualStack([Residual(LipschitzMLP(2, [8, 8])) for _ in range(3)]), 2),
+    Case("residual-12", lambda: Residual(LipschitzMLP(12, [16])).eval(), 12),
+    Case("residual-series-3", lambda: Residual(LipschitzMLP(3, [16], 0.5), PowerSeries(terms=40)), 3),
+    Case("residual-image-2x3x2", lambda: Residual(LipschitzConvNet(2, (3, 2), 6)).eval(), (2, 3, 2)),
+    Case("residual-image-1x2x4", lambda: Residual(LipschitzConvNet(1, (2, 4), 6)), (1, 2, 4)),
     *[Case(f"actnorm-{d}", lambda d=d: standardized(d), d) for d in (1, 5)],
     *[
         Case(
@@ -382,6 +390,13 @@ FAMILIES = [
             ),
             ("transformer", 3, lambda: autoregressive(Affine(), CausalTransformer, 3, width=8, heads=2, context_dim=2)),
             ("patch-transformer", 4, lambda: patch_autoregressive(Affine(), 2, 2, context_dim=2)),
+            ("residual", 3, lambda: Residual(LipschitzMLP(3, [16], context_dim=2))),
+            (
+                "residual-stack",
+                3,
+                lambda: ResidualStack([Residual(LipschitzMLP(3, [8], context_dim=2)) for _ in range(2)]),
+            ),
+            ("residual-image", (2, 2, 3), lambda: Residual(LipschitzConvNet(2, (2, 3), 6, 0.9, 2)).eval()),
             ("iaf", 3, lambda: Inverse(autoregressive(Affine(), MADE, 3, hidden=[16], context_dim=2))),
             ("real-nvp", 3, lambda: real_nvp(3, 2, [16], context_dim=2).eval().transform),
         )

@@ -15,6 +15,7 @@ SMALL = {
     "nice_image": {"couplings": 2, "width": 4, "blocks": 1},
     "real_nvp_image": {"couplings": 2, "width": 4, "blocks": 1},
     "glow": {"steps": 2, "width": 4},
+    "residual_flow_image": {"blocks": 2, "width": 4},
     "transformer_image": {"layers": 2, "patch": 2, "width": 8, "heads": 2, "depth": 1, "hidden": (8,)},
 }
 SCALES = [name for name in SMALL if name != "transformer_image"]

@@ -9,11 +9,17 @@ from flowlib.models import summary
 from flowlib.transforms import ActNorm, Units
 
 PUSHES = ["planar_flow", "radial_flow", "sylvester_flow"]
-NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf"]
+NETWORKS = ["nice", "real_nvp", "spline_flow", "maf", "iaf", "spline_maf", "residual_flow"]
 GREEDY = ["gaussianization", "density_ascent"]  # fitted layer by layer, without a context
 CONTINUOUS = ["ffjord", "flow_matching"]
 ALL = [*PUSHES, *NETWORKS, "transformer_flow", *GREEDY, *CONTINUOUS]
-IMAGES = ["nice_image", "real_nvp_image", "glow", "transformer_image"]  # tests/models/test_images.py
+IMAGES = [  # tests/models/test_images.py
+    "nice_image",
+    "real_nvp_image",
+    "glow",
+    "residual_flow_image",
+    "transformer_image",
+]
 
 
 def build(name: str, **arguments) -> Flow:
@@ -65,7 +71,9 @@ def test_another_base(name: str) -> None:
         build(name, base=Uniform([0.0], [1.0]))
 
 
-@pytest.mark.parametrize("name", ["maf", "iaf", "spline_maf", "transformer_flow", *CONTINUOUS, *PUSHES, *GREEDY])
+@pytest.mark.parametrize(
+    "name", ["maf", "iaf", "spline_maf", "residual_flow", "transformer_flow", *CONTINUOUS, *PUSHES, *GREEDY]
+)
 def test_one_dimension(name: str) -> None:
     assert build(name, dim=1).sample(3).shape == (3, 1)
 
@@ -88,6 +96,12 @@ def test_wrong_sizes(name: str, argument: str, value: float, dim: float) -> None
     argument = "steps" if name in CONTINUOUS and argument == "layers" else argument
     with pytest.raises(ValueError, match=f"{argument} must be a whole number"):
         build(name, **{"dim": dim, argument: value})
+
+
+@pytest.mark.parametrize("coefficient", [1.0, 1.5])
+def test_a_residual_flow_is_made_of_contractions(coefficient: float) -> None:
+    with pytest.raises(ValueError, match="residual_flow: coefficient must be below 1"):
+        build("residual_flow", coefficient=coefficient)
 
 
 def test_summary() -> None:
@@ -115,6 +129,7 @@ def test_summary() -> None:
         ("iaf", "one pass", "3 steps, one for each coordinate"),
         ("transformer_flow", "3 steps, one for each coordinate", "one pass"),
         ("ffjord", "16 evaluations of the field", "16 evaluations of the field"),
+        ("residual_flow", "a fixed point in every layer", "one pass"),
     ],
 )
 def test_summary_says_which_direction_is_cheap(name: str, sample: str, log_prob: str) -> None:
