@@ -76,6 +76,10 @@ class Transform(nn.Module):
         """x (..., D) -> z = f⁻¹(x) (..., D) and log |det ∂f⁻¹/∂x| (...)."""
         raise NotImplementedError(f"{type(self).__name__} must define inverse(x, context=None) -> (z, log_det).")
 
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """x = f(z) alone: for samples, where nobody asks for a log-determinant that is dear."""
+        return self(z, context)[0]
+
     def layers(self) -> "list[Transform]":
         """The same map as a list, the first to act on z first."""
         return [self]
@@ -181,6 +185,12 @@ class Compose(Transform):
             x, term = transform.inverse(x, context)
             log_det = log_det + term
         return x, log_det
+
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        self.check_input(z)
+        for transform in self.transforms:
+            z = transform.generate(z, context)
+        return z
 
     def trace(self, z: Tensor, context: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (z_k, Σ_{i≤k} log-dets) for k = 0, ..., K: the path of each point, for pictures."""
@@ -377,7 +387,7 @@ class Flow(nn.Module):
     @in_chunks("event_shape")
     def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """x = f(z): z (..., D) -> (..., D)."""
-        return self.transform(z, context)[0]
+        return self.transform.generate(z, context)
 
     def sample_with_log_prob(self, n: int, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """n points (n, D) and their log p_X (n,), with gradients: log p_X(f(z)) = log p_Z(z) − log |det ∂f/∂z|."""

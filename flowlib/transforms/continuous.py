@@ -84,6 +84,15 @@ class Continuous(Transform):
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.solve(x, context, 1.0, 0.0)
 
+    @full_precision
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        if self.tolerance is not None:  # steps are chosen by the error of point and log-determinant together
+            return super().generate(z, context)
+        self.check_input(z)
+        check_context(context, self.context_dim)
+        *_, (x,) = steps_of(lambda t, x: (self.field.velocity(t, x, context),), (z,), 0.0, 1.0, self.steps)
+        return x
+
     def solve(self, start: Tensor, context: Tensor | None, t0: float, t1: float) -> tuple[Tensor, Tensor]:
         """Where points are at t1 that are at `start` (..., D) at t0, and ∫ tr ∂v/∂z dt from t0 to t1, (...)."""
         self.check_input(start)

@@ -136,6 +136,8 @@ class CouplingStack(Compose):
     Paper: Dinh et al. (2017), RealNVP, figure 4, arXiv 1605.08803.
     """
 
+    generate = Transform.generate  # by the fast `forward`
+
     @full_precision
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.run(z, context, list(self.transforms), self.transforms[0].law)

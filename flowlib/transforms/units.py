@@ -143,6 +143,9 @@ class InContextUnits(Wrapper):
     def forward(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.transform(z, self.standard.standard(check_context(context, self.context_dim)))
 
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        return self.transform.generate(z, self.standard.standard(check_context(context, self.context_dim)))
+
     def inverse(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         context = check_context(context, self.context_dim)
         if self.standard.waits():
