@@ -8,7 +8,7 @@ from torch import Tensor
 from flowlib.bases import StandardNormal
 from flowlib.core import Base, Transform
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import drawn, normal_log_prob
+from flowlib.course.exercises.shared import barred, drawn, normal_log_prob
 from flowlib.transforms import Planar, Radial
 
 POINTS = torch.tensor([[0.5, -1.0], [-0.3, 0.4], [1.5, 0.2]])
@@ -78,7 +78,7 @@ sample = Exercise(
         (RADIAL, StandardNormal(2), POINTS),
         (PLANAR5, StandardNormal(5), POINTS5),
     ],
-    without={"inverse": "The numbers are right, but `inverse` was not to be used: one call of forward is enough."},
+    without=barred("inverse", rule="was not to be used: one call of forward is enough."),
 )
 sample.mistake(
     "You added the log_det of forward. That log_det says how much forward stretches; where it stretches, the density "
