@@ -45,7 +45,8 @@ class Exercise:
             first that agrees with an attempt is named.
         also: other functions that are right.
         without: name -> the sentence for an attempt that is right but uses this name, against the exercise's own rule.
-        canonical: brings a result that is right in another form into that of the answer.
+        canonical: brings results that are right in another form into that of the answer: the results on all inputs,
+            a list, so that it can ask what they have in common.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Exercise:
     mistakes: list[tuple[str, Callable]] = field(default_factory=list)
     also: Sequence[Callable] = ()
     without: Mapping[str, str] = field(default_factory=dict)
-    canonical: Callable[[Any], Any] = field(default=lambda value: value)
+    canonical: Callable[[list], list] = field(default=lambda values: values)
 
     def mistake(self, sentence: str, wrong: Callable | None = None) -> Callable:
         """Name a classic wrong answer by its sentence; without `wrong`, as a decorator above the wrong function."""
@@ -80,12 +81,11 @@ class Exercise:
 
     def all_agree(self, outcomes: Sequence[Outcome], function: Callable) -> bool:
         """Whether a function gives the same on every input; where both raise the same kind of error, they agree."""
-        for each, arguments in zip(outcomes, self.inputs, strict=True):
-            other = outcome(function, arguments)
-            same = type(each.error) is type(other.error)
-            if not same or (each.error is None and not self.agrees(each.value, other.value)):
-                return False
-        return any(each.error is None for each in outcomes)
+        others = [outcome(function, arguments) for arguments in self.inputs]
+        kinds, other_kinds = ([type(each.error) for each in several] for several in (outcomes, others))
+        if kinds != other_kinds or all(each.error is not None for each in outcomes):
+            return False
+        return all(self.agreements(*([o.value for o in several if o.error is None] for several in (outcomes, others))))
 
     def named_mistake(self, outcomes: Sequence[Outcome]) -> str | None:
         """The sentence of the first classic mistake that agrees with the attempt on every input, if there is one."""
@@ -105,7 +105,7 @@ class Exercise:
             found := probe(*map(list, zip(*pairs, strict=True)))
         ):
             return found
-        at = next(k for k, b in enumerate(expected) if not self.agrees(outcomes[k].value, b))
+        at = self.agreements([each.value for each in outcomes], expected).index(False)
         return self.difference(self.inputs[at], outcomes[at].value)
 
     def difference(self, arguments: tuple, value: Any) -> str:
@@ -121,10 +121,15 @@ class Exercise:
                 return f"Your function returned shape {tuple(got.shape)}; expected {shape_of(right)}."
         return f"Not yet. For {shown(arguments)} it gives {shown((value,))}; expected {shown((expected,))}."
 
+    def agreements(self, values: list, expected: list) -> list[bool]:
+        """Of each result, whether it agrees with the expected one."""
+        pairs = zip(self.canonical(values), self.canonical(expected), strict=True)
+        return [self.agrees(value, other) for value, other in pairs]
+
     def agrees(self, value: Any, expected: Any) -> bool:
         """Whether two results have the same numbers up to the tolerance, in the same parts and shapes; a list for a
         tensor, a stack for a tuple, and one number in a shape of ones will do."""
-        value, expected = fitted(self.canonical(value), expected), self.canonical(expected)
+        value = fitted(value, expected)
         pairs = [(as_tensor(a), as_tensor(b)) for a, b in zip(value, parts(expected), strict=False)]
         return len(value) == len(parts(expected)) and all(
             a is not None
