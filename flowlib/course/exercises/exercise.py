@@ -11,22 +11,27 @@ from torch import Tensor
 from torch.nn import Module
 
 from flowlib.course.exercises.attempt import Outcome, copies, is_stub, names_in, outcome
+from flowlib.course.exercises.picture import Picture
 from flowlib.course.exercises.probes import probe
+
+COLOURS = {True: "#2f8f6b", False: "#c2571a", None: "#777b82"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says. `passed` is True, False, or None for a stub that nobody has filled in yet."""
+    """What a check says. `passed` is True, False, or None for a stub that nobody has filled in yet; `picture` is SVG
+    for the page, or nothing."""
 
     passed: bool | None
     message: str
+    picture: str = ""
 
     def __repr__(self) -> str:
         return {True: "✓ ", False: "✗ ", None: "… "}[self.passed] + self.message
 
     def _repr_html_(self) -> str:
-        colour = {True: "#2f8f6b", False: "#c2571a", None: "#777b82"}[self.passed]
-        return f'<div style="border-left:4px solid {colour};padding:0.3em 0.8em">{html.escape(repr(self))}</div>'
+        style = f"border-left:4px solid {COLOURS[self.passed]};padding:0.3em 0.8em"
+        return f'<div style="{style}">{html.escape(repr(self))}{self.picture}</div>'
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Exercise:
         without: name -> the sentence for an attempt that is right but uses this name, against the exercise's own rule.
         canonical: brings results that are right in another form into that of the answer: the results on all inputs,
             a list, so that it can ask what they have in common.
+        picture: where to draw the density that an attempt gives, over the true one, under the verdict.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Exercise:
     also: Sequence[Callable] = ()
     without: Mapping[str, str] = field(default_factory=dict)
     canonical: Callable[[list], list] = field(default=lambda values: values)
+    picture: Picture | None = None
 
     def mistake(self, sentence: str, wrong: Callable | None = None) -> Callable:
         """Name a classic wrong answer by its sentence; without `wrong`, as a decorator above the wrong function."""
@@ -66,7 +73,8 @@ class Exercise:
         return wrong
 
     def check(self, attempt: Callable) -> Verdict:
-        """Judge the learner's function: called once on every input, its prints shown for the first."""
+        """Judge the learner's function: called once on every input, its prints shown for the first, and once for the
+        picture, where there is one."""
         if not callable(attempt):
             return Verdict(
                 False, f"check needs the function itself, without brackets; it got {type(attempt).__name__}."
@@ -74,10 +82,17 @@ class Exercise:
         if is_stub(attempt):
             return Verdict(None, "Not filled in yet: replace the ... in the cell above, run it, then run this one.")
         outcomes = [outcome(attempt, arguments, quiet=k > 0) for k, arguments in enumerate(self.inputs)]
+        passed, message = self.judged(attempt, outcomes)
+        if self.picture is None or any(each.error is not None for each in outcomes):
+            return Verdict(passed, message)
+        return Verdict(passed, message, self.picture.svg(attempt, self.answer, COLOURS[passed]))
+
+    def judged(self, attempt: Callable, outcomes: Sequence[Outcome]) -> tuple[bool, str]:
+        """Whether an attempt with these outcomes is right, and the sentence that says so or what is wrong."""
         if any(self.all_agree(outcomes, answer) for answer in (self.answer, *self.also)):
             broken = [sentence for name, sentence in self.without.items() if name in names_in(attempt)]
-            return Verdict(not broken, broken[0] if broken else f"Right, on all {len(self.inputs)} inputs.")
-        return Verdict(False, self.named_mistake(outcomes) or self.first_fault(outcomes))
+            return not broken, broken[0] if broken else f"Right, on all {len(self.inputs)} inputs."
+        return False, self.named_mistake(outcomes) or self.first_fault(outcomes)
 
     def all_agree(self, outcomes: Sequence[Outcome], function: Callable) -> bool:
         """Whether a function gives the same on every input; where both raise the same kind of error, they agree."""

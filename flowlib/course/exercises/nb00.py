@@ -8,6 +8,7 @@ from torch import Tensor
 from flowlib.bases import StandardNormal
 from flowlib.core import Base, Transform
 from flowlib.course.exercises.exercise import Exercise
+from flowlib.course.exercises.picture import Picture
 from flowlib.course.exercises.shared import barred, drawn, normal_log_prob
 from flowlib.transforms import Planar, Radial
 
@@ -16,6 +17,7 @@ PLANAR = Planar(2, u=[1.0, 0.5], w=[1.0, 1.0], b=0.5)
 RADIAL = Radial(2, z0=[0.5, 0.0], alpha=1.0, beta=2.0)
 POINTS5, PLANAR5 = drawn(4, 5), Planar(5, u=drawn(5, seed=1), w=drawn(5, seed=2), b=-0.4)
 RADIAL5 = Radial(5, z0=drawn(5, seed=3), alpha=0.7, beta=1.5)
+WIDE = torch.linspace(-7.0, 9.0, 161)
 SUMMED = "You summed over the batch: each point has its own number, so n points in, n numbers out."
 
 
@@ -31,6 +33,7 @@ line = Exercise(
     "00_line_log_prob",
     line_log_prob,
     inputs=[(torch.tensor([1.0, 3.0]),), (torch.tensor([-2.0, 0.5, 4.0]),), (drawn(7),)],
+    picture=Picture(WIDE, (WIDE,), "x"),
 )
 line.mistake(
     "The volume term has the wrong sign: lengths double, so the same probability is spread thinner, and the log "
