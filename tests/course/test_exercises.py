@@ -107,6 +107,7 @@ SQUARES.mistake("Only the first mistake that agrees is named.", plain_sum)
         (3.0, False, "check needs the function itself"),
         (lambda x: x.square_().sum(-1), True, "Right"),
         (lambda x: torch.full((2,), torch.nan), False, "2 of 2 numbers are nan"),
+        (lambda x: x.square().sum(-1) / torch.tensor([1.0, 0.0]), False, "1 of 2 numbers are infinite"),
         (lambda x: -x.square().sum(-1), False, "Only the sign is wrong"),
         (lambda x: x.square().sum(-1).log(), False, "That is the logarithm of the right answer"),
         (lambda x: x.square().sum(-1).div(5).exp(), False, "Not yet"),

@@ -48,8 +48,13 @@ def direction_by_midrange(z_high: Tensor, z_low: Tensor, a_high: Tensor, a_low: 
     return (z_high.mean(0) - z_low.mean(0)) / (middle[0] - middle[1])
 
 
+def bound_below_one_number(log_p: Tensor, log_q: Tensor) -> Tensor:
+    top = (log_p - log_q).max()
+    return (log_p - log_q - top).exp().mean(0).log() + top
+
+
 WRONG = {
-    "07_bound": lambda log_p, log_q: (log_p - log_q).exp().mean(0).log(),
+    "07_bound": bound_below_one_number,
     "08_slerp": slerp_with_one_length,
     "07_pixel_logit": logit_of_three,
     "08_patches": patches_of_two,
@@ -62,11 +67,36 @@ def test_wrong_answers_that_were_called_right(name: str) -> None:
     assert check(name, WRONG[name]).passed is False
 
 
-def carried_from(start: float):
+def carried_from(start):
+    """`start` of all patches -> what the first tokens carry."""
+
     def carried(patches: Tensor) -> Tensor:
-        return torch.cat([torch.full_like(patches[:, :1], start), patches[:, :-1]], 1)
+        return torch.cat([start(patches).expand_as(patches[:, :1]), patches[:, :-1]], 1)
 
     return carried
+
+
+STARTS = {
+    "a number": lambda patches: torch.tensor(-1.0),
+    "a vector": lambda patches: torch.arange(1.0, patches.shape[-1] + 1),
+}
+STARTS_THAT_PEEK = {
+    "mean over the batch": lambda patches: patches[:, :1].mean(0, keepdim=True),
+    "mean over everything": lambda patches: patches.mean(),
+    "the first image": lambda patches: patches[:1, :1],
+    "its own image": lambda patches: patches.mean(1, keepdim=True),
+    "the size of the batch": lambda patches: torch.tensor(float(len(patches))),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_any_constant_start_is_right(name: str) -> None:
+    assert check("08_carried", carried_from(STARTS[name])).passed is True
+
+
+@pytest.mark.parametrize("name", STARTS_THAT_PEEK)
+def test_a_start_that_knows_of_the_images_is_wrong(name: str) -> None:
+    assert check("08_carried", carried_from(STARTS_THAT_PEEK[name])).passed is False
 
 
 def direction_by_regression(z_high: Tensor, z_low: Tensor, a_high: Tensor, a_low: Tensor) -> Tensor:
@@ -76,7 +106,6 @@ def direction_by_regression(z_high: Tensor, z_low: Tensor, a_high: Tensor, a_low
 
 
 RIGHT = {
-    "08_carried": carried_from(-1.0),
     "08_direction": direction_by_regression,
     "01_uniform_to_normal": lambda u: list(EXERCISES["01_uniform_to_normal"].answer(u)),
     "00_line_log_prob": lambda x: tuple(EXERCISES["00_line_log_prob"].answer(x)),

@@ -11,22 +11,27 @@ from torch import Tensor
 from torch.nn import Module
 
 from flowlib.course.exercises.attempt import Outcome, copies, is_stub, names_in, outcome
+from flowlib.course.exercises.picture import Picture
 from flowlib.course.exercises.probes import probe
+
+COLOURS = {True: "#2f8f6b", False: "#c2571a", None: "#777b82"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says. `passed` is True, False, or None for a stub that nobody has filled in yet."""
+    """What a check says. `passed` is True, False, or None for a stub that nobody has filled in yet; `picture` is SVG
+    for the page, or nothing."""
 
     passed: bool | None
     message: str
+    picture: str = ""
 
     def __repr__(self) -> str:
         return {True: "✓ ", False: "✗ ", None: "… "}[self.passed] + self.message
 
     def _repr_html_(self) -> str:
-        colour = {True: "#2f8f6b", False: "#c2571a", None: "#777b82"}[self.passed]
-        return f'<div style="border-left:4px solid {colour};padding:0.3em 0.8em">{html.escape(repr(self))}</div>'
+        style = f"border-left:4px solid {COLOURS[self.passed]};padding:0.3em 0.8em"
+        return f'<div style="{style}">{html.escape(repr(self))}{self.picture}</div>'
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,9 @@ class Exercise:
             first that agrees with an attempt is named.
         also: other functions that are right.
         without: name -> the sentence for an attempt that is right but uses this name, against the exercise's own rule.
-        canonical: brings a result that is right in another form into that of the answer.
+        canonical: brings results that are right in another form into that of the answer: the results on all inputs,
+            a list, so that it can ask what they have in common.
+        picture: where to draw the density that an attempt gives, over the true one, under the verdict.
     """
 
     name: str
@@ -55,7 +62,8 @@ class Exercise:
     mistakes: list[tuple[str, Callable]] = field(default_factory=list)
     also: Sequence[Callable] = ()
     without: Mapping[str, str] = field(default_factory=dict)
-    canonical: Callable[[Any], Any] = field(default=lambda value: value)
+    canonical: Callable[[list], list] = field(default=lambda values: values)
+    picture: Picture | None = None
 
     def mistake(self, sentence: str, wrong: Callable | None = None) -> Callable:
         """Name a classic wrong answer by its sentence; without `wrong`, as a decorator above the wrong function."""
@@ -65,7 +73,8 @@ class Exercise:
         return wrong
 
     def check(self, attempt: Callable) -> Verdict:
-        """Judge the learner's function: called once on every input, its prints shown for the first."""
+        """Judge the learner's function: called once on every input, its prints shown for the first, and once for the
+        picture, where there is one."""
         if not callable(attempt):
             return Verdict(
                 False, f"check needs the function itself, without brackets; it got {type(attempt).__name__}."
@@ -73,19 +82,25 @@ class Exercise:
         if is_stub(attempt):
             return Verdict(None, "Not filled in yet: replace the ... in the cell above, run it, then run this one.")
         outcomes = [outcome(attempt, arguments, quiet=k > 0) for k, arguments in enumerate(self.inputs)]
+        passed, message = self.judged(attempt, outcomes)
+        if self.picture is None or any(each.error is not None for each in outcomes):
+            return Verdict(passed, message)
+        return Verdict(passed, message, self.picture.svg(attempt, self.answer, COLOURS[passed]))
+
+    def judged(self, attempt: Callable, outcomes: Sequence[Outcome]) -> tuple[bool, str]:
+        """Whether an attempt with these outcomes is right, and the sentence that says so or what is wrong."""
         if any(self.all_agree(outcomes, answer) for answer in (self.answer, *self.also)):
             broken = [sentence for name, sentence in self.without.items() if name in names_in(attempt)]
-            return Verdict(not broken, broken[0] if broken else f"Right, on all {len(self.inputs)} inputs.")
-        return Verdict(False, self.named_mistake(outcomes) or self.first_fault(outcomes))
+            return not broken, broken[0] if broken else f"Right, on all {len(self.inputs)} inputs."
+        return False, self.named_mistake(outcomes) or self.first_fault(outcomes)
 
     def all_agree(self, outcomes: Sequence[Outcome], function: Callable) -> bool:
         """Whether a function gives the same on every input; where both raise the same kind of error, they agree."""
-        for each, arguments in zip(outcomes, self.inputs, strict=True):
-            other = outcome(function, arguments)
-            same = type(each.error) is type(other.error)
-            if not same or (each.error is None and not self.agrees(each.value, other.value)):
-                return False
-        return any(each.error is None for each in outcomes)
+        others = [outcome(function, arguments) for arguments in self.inputs]
+        kinds, other_kinds = ([type(each.error) for each in several] for several in (outcomes, others))
+        if kinds != other_kinds or all(each.error is not None for each in outcomes):
+            return False
+        return all(self.agreements(*([o.value for o in several if o.error is None] for several in (outcomes, others))))
 
     def named_mistake(self, outcomes: Sequence[Outcome]) -> str | None:
         """The sentence of the first classic mistake that agrees with the attempt on every input, if there is one."""
@@ -105,7 +120,7 @@ class Exercise:
             found := probe(*map(list, zip(*pairs, strict=True)))
         ):
             return found
-        at = next(k for k, b in enumerate(expected) if not self.agrees(outcomes[k].value, b))
+        at = self.agreements([each.value for each in outcomes], expected).index(False)
         return self.difference(self.inputs[at], outcomes[at].value)
 
     def difference(self, arguments: tuple, value: Any) -> str:
@@ -121,10 +136,15 @@ class Exercise:
                 return f"Your function returned shape {tuple(got.shape)}; expected {shape_of(right)}."
         return f"Not yet. For {shown(arguments)} it gives {shown((value,))}; expected {shown((expected,))}."
 
+    def agreements(self, values: list, expected: list) -> list[bool]:
+        """Of each result, whether it agrees with the expected one."""
+        pairs = zip(self.canonical(values), self.canonical(expected), strict=True)
+        return [self.agrees(value, other) for value, other in pairs]
+
     def agrees(self, value: Any, expected: Any) -> bool:
         """Whether two results have the same numbers up to the tolerance, in the same parts and shapes; a list for a
         tensor, a stack for a tuple, and one number in a shape of ones will do."""
-        value, expected = fitted(self.canonical(value), expected), self.canonical(expected)
+        value = fitted(value, expected)
         pairs = [(as_tensor(a), as_tensor(b)) for a, b in zip(value, parts(expected), strict=False)]
         return len(value) == len(parts(expected)) and all(
             a is not None

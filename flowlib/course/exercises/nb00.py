@@ -8,7 +8,8 @@ from torch import Tensor
 from flowlib.bases import StandardNormal
 from flowlib.core import Base, Transform
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import drawn, normal_log_prob
+from flowlib.course.exercises.picture import Picture
+from flowlib.course.exercises.shared import barred, drawn, normal_log_prob
 from flowlib.transforms import Planar, Radial
 
 POINTS = torch.tensor([[0.5, -1.0], [-0.3, 0.4], [1.5, 0.2]])
@@ -16,6 +17,7 @@ PLANAR = Planar(2, u=[1.0, 0.5], w=[1.0, 1.0], b=0.5)
 RADIAL = Radial(2, z0=[0.5, 0.0], alpha=1.0, beta=2.0)
 POINTS5, PLANAR5 = drawn(4, 5), Planar(5, u=drawn(5, seed=1), w=drawn(5, seed=2), b=-0.4)
 RADIAL5 = Radial(5, z0=drawn(5, seed=3), alpha=0.7, beta=1.5)
+WIDE = torch.linspace(-7.0, 9.0, 161)
 SUMMED = "You summed over the batch: each point has its own number, so n points in, n numbers out."
 
 
@@ -31,6 +33,7 @@ line = Exercise(
     "00_line_log_prob",
     line_log_prob,
     inputs=[(torch.tensor([1.0, 3.0]),), (torch.tensor([-2.0, 0.5, 4.0]),), (drawn(7),)],
+    picture=Picture(WIDE, (WIDE,), "x"),
 )
 line.mistake(
     "The volume term has the wrong sign: lengths double, so the same probability is spread thinner, and the log "
@@ -78,7 +81,7 @@ sample = Exercise(
         (RADIAL, StandardNormal(2), POINTS),
         (PLANAR5, StandardNormal(5), POINTS5),
     ],
-    without={"inverse": "The numbers are right, but `inverse` was not to be used: one call of forward is enough."},
+    without=barred("inverse", rule="was not to be used: one call of forward is enough."),
 )
 sample.mistake(
     "You added the log_det of forward. That log_det says how much forward stretches; where it stretches, the density "

@@ -5,9 +5,11 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from flowlib.course.exercises.exercise import Exercise
+from flowlib.course.exercises.picture import Picture
 from flowlib.course.exercises.shared import drawn, normal_log_prob
 
 POINTS = torch.tensor([-3.0, -0.5, 0.7, 2.0])
+WIDE, POSITIVE = torch.linspace(-8.0, 8.0, 161), torch.linspace(0.05, 8.0, 160)
 
 
 # --- 1.1: a straight map, any slope
@@ -27,6 +29,7 @@ affine = Exercise(
         (POINTS, torch.tensor(-3.0), torch.tensor(0.5)),
         (drawn(7), torch.tensor(1.7), torch.tensor(-2.0)),
     ],
+    picture=Picture(WIDE, (WIDE, torch.tensor(-2.0), torch.tensor(1.0)), "x, for a = −2 and b = 1"),
 )
 affine.mistake(
     "You found z, but left out the stretch: a strip that is |a| times as long is |a| times as thin. Your density has "
@@ -100,6 +103,7 @@ lognormal = Exercise(
     "01_lognormal_log_prob",
     lognormal_log_prob,
     inputs=[(torch.tensor([0.1, 0.5, 2.0, 5.0]),), (torch.tensor([1.5, 3.0]),), (drawn(7).exp(),)],
+    picture=Picture(POSITIVE, (POSITIVE,), "x"),
 )
 lognormal.mistake(
     "You found z and evaluated p_Z there, but the stretch is missing: the exponential pulls large z apart and pushes "

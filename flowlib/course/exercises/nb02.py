@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import drawn, log_det_of, normal_log_prob
+from flowlib.course.exercises.picture import Picture
+from flowlib.course.exercises.shared import barred, drawn, log_det_of, normal_log_prob
 
 # --- 2.1: the log of an area, for a batch
 
@@ -27,10 +28,7 @@ def log_abs_det(J):
 area = Exercise(
     "02_log_abs_det",
     log_abs_det,
-    without={
-        name: f"The numbers are right, but `{name}` was not to be used: take ad − bc."
-        for name in ("linalg", "slogdet", "logdet")
-    },
+    without=barred("linalg", "slogdet", "logdet", rule="was not to be used: take ad − bc."),
     inputs=[(J,), (drawn(5, 2, 2),)],
 )
 area.mistake(
@@ -58,6 +56,7 @@ area.mistake(
 
 X = torch.tensor([[0.5, 1.0], [-1.0, 2.0], [2.0, -0.5]])  # (3, 2)
 A, B = torch.tensor([[1.5, 0.4], [-0.7, 0.6]]), torch.tensor([0.5, -1.0])
+WIDE = torch.linspace(-6.0, 6.0, 161)
 X3 = torch.tensor([[1.0, 0.0, -1.0], [0.2, -0.4, 0.9]])  # (2, 3)
 A3, B3 = torch.tensor([[2.0, 0.3, 0.0], [0.5, -1.0, 0.7], [0.1, 0.2, 0.5]]), torch.tensor([0.1, 0.2, -0.3])
 
@@ -76,6 +75,11 @@ linear = Exercise(
     "02_linear_log_prob",
     linear_log_prob,
     inputs=[(X, A, B), (X3, A3, B3), (drawn(6, 4), drawn(4, 4, seed=1), drawn(4, seed=2))],
+    picture=Picture(
+        WIDE,
+        (torch.stack([WIDE, torch.zeros(161)], 1), A, B),
+        "x₁, along x₂ = 0, for A = [[1.5, 0.4], [−0.7, 0.6]] and b = [0.5, −1]",
+    ),
 )
 linear.mistake(
     "The sign of log |det A| is wrong. Where A spreads the mass over a larger area (|det A| > 1) the density must go "
@@ -173,10 +177,7 @@ def lu_log_det(L, U):
 lu = Exercise(
     "02_lu_log_det",
     lu_log_det,
-    without={
-        name: f"The numbers are right, but `{name}` was not to be used: the diagonal of U is all that is needed."
-        for name in ("linalg", "slogdet", "logdet")
-    },
+    without=barred("linalg", "slogdet", "logdet", rule="was not to be used: the diagonal of U is all that is needed."),
     inputs=[(L3, U3), (L2, U2), (drawn(5, 5).tril(-1) + torch.eye(5), drawn(5, 5, seed=1).triu())],
 )
 lu.mistake(

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import INVERSE_LOG_DET, SUMMED_LOG_DET, drawn, normal_log_prob
+from flowlib.course.exercises.shared import INVERSE_LOG_DET, SUMMED_LOG_DET, barred, drawn, normal_log_prob
 from flowlib.transforms.planar import Planar, admissible
 
 Z = torch.tensor([[0.0, 0.0], [1.0, -0.5], [-1.5, 2.0], [0.3, 0.8]])  # (4, 2)
@@ -203,10 +203,7 @@ def planar_inverse(x, u, w, b):
 inverse = Exercise(
     "03_planar_inverse",
     planar_inverse,
-    without={
-        name: f"The numbers are right, but `{name}` is flowlib's: write the formula itself."
-        for name in ("Planar", "prove", "Flow")
-    },
+    without=barred("Planar", "prove", "Flow", rule="is flowlib's: write the formula itself."),
     inputs=[
         (pushed(Z, U, W, B), U, W, B),
         (pushed(Z, 2.0 * U, W, B), 2.0 * U, W, B),
@@ -253,10 +250,7 @@ def log_prob_of_sample(z, u, w, b):
 sample = Exercise(
     "03_log_prob_of_sample",
     log_prob_of_sample,
-    without={
-        name: f"The numbers are right, but `{name}` is flowlib's: write the formula itself."
-        for name in ("Planar", "prove", "Flow")
-    },
+    without=barred("Planar", "prove", "Flow", rule="is flowlib's: write the formula itself."),
     inputs=[(Z, U, W, B), (Z, -0.6 * U, W, B), (Z5, -0.2 * Z5[1], Z5[0], B)],
 )
 sample.mistake(USED_U_HAT, lambda z, u, w, b: normal_log_prob(z) - Planar(len(u), u, w, b)(z)[1].detach())

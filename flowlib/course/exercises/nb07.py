@@ -12,6 +12,7 @@ TWO = torch.arange(2 * 2 * 2 * 4.0).reshape(2, 2, 2, 4)  # two images of two cha
 Y = torch.tensor([[0.0, 0.5, 1.0], [0.1, 0.9, 0.25]])  # (2, 3)
 LOG_P = torch.tensor([[-3.0, 1.0], [-1.0, -2.5], [0.5, -4.0]])  # (k, n): a density at k draws of noise
 LOG_Q = torch.tensor([[0.2, -0.3], [0.0, 0.9], [-0.6, 0.4]])
+FAR = drawn(5, 4) - torch.tensor([2000.0, 2500.0, 1500.0, 3000.0])  # four images, one far less likely than another
 
 
 # --- 7.1: from nats to bits per dimension
@@ -203,9 +204,12 @@ def bound(log_p, log_q):
     return torch.logsumexp(log_p - log_q, 0) - math.log(len(log_p))
 
 
-noise = Exercise(
-    "07_bound", bound, inputs=[(LOG_P, LOG_Q), (LOG_P[:2], LOG_Q[:2]), (drawn(5, 4) - 2000.0, drawn(5, 4, seed=1))]
-)
+def bound_below(log_w: Tensor, top: Tensor) -> Tensor:
+    """log of the mean of exp(log_w) over the draws, with `top` taken away before exp and added after."""
+    return (log_w - top).exp().mean(0).log() + top
+
+
+noise = Exercise("07_bound", bound, inputs=[(LOG_P, LOG_Q), (LOG_P[:2], LOG_Q[:2]), (FAR, drawn(5, 4, seed=1))])
 noise.mistake(
     "The mean of logarithms is the bound of one draw, averaged. Several draws help only inside the logarithm: log of "
     "the mean.",
@@ -226,6 +230,15 @@ noise.mistake(
 noise.mistake(
     "You averaged over the images: the draws are the first dimension.",
     lambda log_p, log_q: torch.logsumexp(log_p - log_q, -1) - math.log(log_p.shape[-1]),
+)
+noise.mistake(
+    "Right for moderate numbers, but the exponential of −2000 is 0 in any float, and its logarithm −∞: use logsumexp.",
+    lambda log_p, log_q: bound_below(log_p - log_q, torch.tensor(0.0)),
+)
+noise.mistake(
+    "You took away the largest number of the whole table before exp: an image far less likely than the others of its "
+    "batch gives log 0. Each image needs its own largest number: logsumexp over the draws does it.",
+    lambda log_p, log_q: bound_below(log_p - log_q, (log_p - log_q).max()),
 )
 
 

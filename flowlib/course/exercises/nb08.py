@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowlib.course.exercises.exercise import Exercise
+from flowlib.course.exercises.exercise import Exercise, as_tensor
 from flowlib.course.exercises.shared import COUNT, drawn, log_det_of
 
 MIXING = torch.tensor([[0.0, 2.0], [1.0, 0.5]])  # it swaps two channels, nearly; its determinant is −2
@@ -221,15 +221,30 @@ def carried(patches):
     return torch.cat([torch.zeros_like(patches[:, :1]), patches[:, :-1]], 1)
 
 
-def without_the_start(tokens):
-    """The same with zeros in the first token, if that is one constant: any start that says nothing will do."""
-    tokens = torch.as_tensor(tokens)
-    if tokens.dim() != 3 or not torch.equal(tokens[:, 0], tokens[:1, 0].expand_as(tokens[:, 0])):
-        return tokens
-    return torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, 1:]], 1)
+def without_the_start(results):
+    """The same with zeros in the first tokens, if they are one constant in all batches: it says nothing of an image."""
+    batches = [as_tensor(each) for each in results]
+    if any(batch is None or batch.dim() != 3 for batch in batches):
+        return results
+    starts = {}
+    for batch in batches:
+        starts.setdefault(batch.shape[-1], []).append(batch[:, 0])
+    if any(not torch.equal(start, start[:1].expand_as(start)) for start in map(torch.cat, starts.values())):
+        return results
+    return [torch.cat([torch.zeros_like(batch[:, :1]), batch[:, 1:]], 1) for batch in batches]
 
 
-tokens = Exercise("08_carried", carried, inputs=[(FOUR,), (PAIR,), (drawn(5, 6, 4),)], canonical=without_the_start)
+tokens = Exercise(
+    "08_carried",
+    carried,
+    inputs=[(FOUR,), (PAIR,), (drawn(5, 6, 4),), (drawn(2, 3, 4, seed=1),)],
+    canonical=without_the_start,
+)
+tokens.mistake(
+    "Your first token is a mean over the batch: what an image gets then depends on the images beside it, and one alone "
+    "gets something else. Start all with the same constant, zeros for instance.",
+    lambda patches: torch.cat([patches[:, :1].mean(0, keepdim=True).expand_as(patches[:, :1]), patches[:, :-1]], 1),
+)
 tokens.mistake(
     "Token t carries patch t itself, and attention lets it look at itself: the model peeks. Move patches one token "
     "later.",

@@ -23,6 +23,9 @@ def probe(got: list[Tensor], expected: list[Tensor]) -> str:
     if (a.isnan() & ~b.isnan()).any():
         bad = int((a.isnan() & ~b.isnan()).sum())
         return f"{bad} of {len(a)} numbers are nan: a logarithm or a root of something negative, or 0 / 0?"
+    if (a.isinf() & b.isfinite()).any():
+        bad = int((a.isinf() & b.isfinite()).sum())
+        return f"{bad} of {len(a)} numbers are infinite: the log of 0, the exp of something large, or a division by 0?"
     keep = a.isfinite() & b.isfinite()
     a, b = a[keep], b[keep]
     if len(a) < 2 or torch.allclose(b, b[:1].expand_as(b)):

@@ -19,6 +19,11 @@ SUMMED_LOG_DET = "You summed over the batch: a log-determinant is one number for
 SUMMED_LOG_PROB = "You summed over the batch: each point has its own log-density."
 
 
+def barred(*names: str, rule: str) -> dict[str, str]:
+    """`without` of an exercise: each name with the sentence that it breaks the rule."""
+    return {name: f"The numbers are right, but `{name}` {rule}" for name in names}
+
+
 def normal_log_prob(z: Tensor) -> Tensor:
     """log N(z; 0, I) of n points on the line, (n,), or in D dimensions, (n, D) -> (n,)."""
     points = z.reshape(len(z), -1)
