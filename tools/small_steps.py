@@ -3,9 +3,9 @@
     python -m tools.small_steps          writes notebooks/data/small_steps.json, in about twenty minutes on one core
 
 `gaps` are the means of log p(x) − log q(x) over 10,000 fresh points of the target, whose entropy is 0.287 nats: the
-nats above the floor, one for each seed. Seconds are CPU times of one thread, those of training for the first seed; `sample`
-and `log_prob` are for 10,000 points. What is trained by steps takes 1,000 of them with 256 fresh points each (2,000 for
-the residual flow, 4,000 of 512 for flow matching); what is fitted layer by layer sees 20,000 points.
+nats above the floor, one for each seed. Seconds are CPU times of one thread, those of training for the first seed;
+`sample` and `log_prob` are for 10,000 points. What is trained by steps takes 1,000 of them with 256 fresh points each
+(2,000 for the residual flow, 4,000 of 512 for flow matching); what is fitted layer by layer sees 20,000 points.
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """Pictures and explorers: everything that is drawn in the course.
 
 `explore` makes a live picture of a flow in one line, `Explorer` of anything; `density`, `warped_grid`, `samples`,
-`area_stays_one`, `filmstrip` and `pairs` are still pictures. `scrub_training` and `scrub_layers` go through a fit and
-through a flow, step by step. A Scene of Panels of layers says what is to be seen; the canvas and matplotlib paint it.
+`area_stays_one`, `filmstrip` and `pairs` are still pictures. `scrub_training`, `scrub_layers` and `scrub_time` go
+through a fit and through a flow, step by step. A Scene of Panels of layers says what is to be seen; the canvas and
+matplotlib paint it.
 """
 
 from flowlib.viz.chapters import (
@@ -18,6 +19,7 @@ from flowlib.viz.chapters import (
     scrub_image_layers,
     scrub_layers,
     scrub_patches,
+    scrub_time,
     scrub_training,
     show_images,
     snapshot,
@@ -85,6 +87,7 @@ __all__ = [
     "scrub_image_layers",
     "scrub_layers",
     "scrub_patches",
+    "scrub_time",
     "scrub_training",
     "show_images",
     "snapshot",

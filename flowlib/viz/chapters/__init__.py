@@ -2,6 +2,7 @@
 
 losses, scrub_training      the loss of a fit; the flow at every snapshot of it
 scrub_layers                a flow after each of its layers
+scrub_time                  continuous flows at every time
 knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
 latent_explorers            ways between images, attributes, patch after patch
@@ -13,6 +14,7 @@ from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_in
 from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
 from flowlib.viz.chapters.scrub_layers import scrub_layers
+from flowlib.viz.chapters.scrub_time import scrub_time
 from flowlib.viz.chapters.scrub_training import scrub_training
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "scrub_image_layers",
     "scrub_layers",
     "scrub_patches",
+    "scrub_time",
     "scrub_training",
     "show_images",
     "snapshot",

@@ -33,7 +33,14 @@ def painted(flow: Flow, xlim: tuple[float, float], ylim: tuple[float, float], n:
     box = [(low - edge * (high - low), high + edge * (high - low)) for low, high in base_range(flow.base)]
     z = pixels(*box, n)[0]  # (n, n, 2)
     x, log_det = flow.transform(z)
-    corners = torch.cat([x, (flow.base.log_prob(z) - log_det).unsqueeze(-1)], -1)  # (n, n, 3): x, y and log p
+    return from_mesh(x, flow.base.log_prob(z) - log_det, xlim, ylim)
+
+
+def from_mesh(x: Tensor, log_p: Tensor, xlim: tuple[float, float], ylim: tuple[float, float]) -> Tensor:
+    """A density on n x n pixels from where a mesh of as many points has come to, x (n, n, 2), and its logarithm there,
+    (n, n)."""
+    n = len(x)
+    corners = torch.cat([x, log_p.unsqueeze(-1)], -1)  # (n, n, 3): x, y and log p
     step = torch.tensor([(xlim[1] - xlim[0]) / n, (ylim[1] - ylim[0]) / n])
     inside = cells_near(x, xlim, ylim)
     size = torch.maximum((x[1:, :-1] - x[:-1, :-1]).abs() / step, (x[:-1, 1:] - x[:-1, :-1]).abs() / step)
