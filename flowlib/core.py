@@ -80,6 +80,10 @@ class Transform(nn.Module):
         """The same map as a list, the first to act on z first."""
         return [self]
 
+    def learn(self, x: Tensor, generator: torch.Generator | None = None) -> None:
+        """Make inverse(x) more normal for these points (n, D), where a layer can see from points what it should be. The
+        others stay as they are."""
+
     @property
     def acts_on(self) -> torch.Size:
         """The shape of the numbers that move: all of z, but for a layer that lets some of them wait."""

@@ -170,6 +170,11 @@ class RationalQuadratic(Law):
         places, slopes = (table / table[..., -1:]).split([2, 1], -2)
         return torch.cat([self.from_unit(places), slopes], -2)
 
+    def through(self, z: Tensor, x: Tensor, slope: Tensor) -> Tensor:
+        """Parameters of the spline through given inner knots, with dx/dz there: (..., K − 1) each, increasing and
+        within the box -> (..., 3 K − 1). Where they lie nearer together than the floor allows, it passes close by."""
+        return self.unit_knots.params(self.to_unit(z), self.to_unit(x), slope)
+
     def to_unit(self, value: Tensor) -> Tensor:
         """From the box [−bound, bound] to [0, 1]."""
         return value / (2.0 * self.bound) + 0.5
@@ -204,6 +209,15 @@ class Knots(nn.Module):
         """Rows z_k, x_k, d_k for k = 0, ..., K, where z_0 = x_0 = 0, each row to be divided by its last entry:
         params (..., d, 3 K − 1) -> (..., d, 3, K + 1)."""
         return linear(elu(params, 1.0 - self.floor), self.weight, self.bias).unflatten(-1, (3, self.bins + 1))
+
+    def params(self, z: Tensor, x: Tensor, slope: Tensor) -> Tensor:
+        """The free numbers of given inner knots in the unit box, z, x and dx/dz (..., K − 1) -> (..., 3 K − 1)."""
+        ends = torch.zeros_like(z[..., :1]), torch.ones_like(z[..., :1])
+        sides = [torch.cat([ends[0], knots, ends[1]], -1).diff(dim=-1) for knots in (z, x)]  # (..., K) each
+        shares = [(side - self.floor) / (1.0 / self.bins - self.floor) for side in sides]  # 1 in the mean
+        positive = torch.cat([*shares, slope], -1).clamp_min(2.0 * self.floor)
+        below = ((positive.clamp(max=1.0) - 1.0) / (1.0 - self.floor)).log1p()  # the inverse of elu
+        return torch.where(positive > 1.0, positive - 1.0, below)
 
     def bin(self, value: Tensor, params: Tensor, row: int) -> tuple[Tensor, Tensor]:
         """The knots before and behind each value in [0, 1], found by their z (row 0) or x (row 1): value (..., d) ->

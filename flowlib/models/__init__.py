@@ -8,6 +8,8 @@ from flowlib.models.pretrained import load, names, planar_energies
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
+    density_ascent,
+    gaussianization,
     iaf,
     maf,
     nice,
@@ -22,6 +24,8 @@ from flowlib.models.vectors import (
 )
 
 __all__ = [
+    "density_ascent",
+    "gaussianization",
     "glow",
     "iaf",
     "load",

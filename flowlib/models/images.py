@@ -18,6 +18,7 @@ import torch
 from flowlib.bases import Base, StandardNormal
 from flowlib.core import Compose, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
+from flowlib.models.saved import recipe
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.lipschitz import LipschitzConvNet
 from flowlib.nets.patches import PatchTransformer
@@ -39,6 +40,7 @@ from flowlib.transforms import (
 from flowlib.transforms.partition import TwoParts
 
 
+@recipe
 def nice_image(
     shape: Sequence[int],
     scales: int = 2,
@@ -67,6 +69,7 @@ def nice_image(
     return Flow(Compose([ElementwiseAffine(dim), image, ActNorm(shape)]), base or StandardNormal(dim))
 
 
+@recipe
 def real_nvp_image(
     shape: Sequence[int],
     scales: int = 2,
@@ -115,6 +118,7 @@ def coupling_image(
     return MultiScale(shape, [*parts, stacked(last)])
 
 
+@recipe
 def glow(
     shape: Sequence[int],
     scales: int = 2,
@@ -147,6 +151,7 @@ def glow(
     return Flow(MultiScale(shape, parts), base or StandardNormal(torch.Size(shape).numel()))
 
 
+@recipe
 def residual_flow_image(
     shape: Sequence[int],
     scales: int = 1,
@@ -186,6 +191,7 @@ def residual_flow_image(
     return Flow(MultiScale(shape, parts), base or StandardNormal(torch.Size(shape).numel()))
 
 
+@recipe
 def transformer_image(
     shape: Sequence[int],
     patch: int = 4,

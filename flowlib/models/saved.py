@@ -73,8 +73,8 @@ def save(flow: Flow, folder: str | Path) -> None:
     )
     if not hasattr(flow, "recipe"):
         raise ValueError(
-            f"save: no recipe for vectors built this flow ({', '.join(RECIPES)}), so a card cannot say how to build it "
-            f"again. {instead}"
+            f"save: no recipe of flowlib.models built this flow ({', '.join(RECIPES)}), so a card cannot say how to "
+            f"build it again. {instead}"
         )
     base = type(flow.base).__name__
     if base not in BASES:

@@ -18,15 +18,18 @@ import torch
 from torch import nn
 
 from flowlib.bases import StandardNormal
-from flowlib.core import Base, Flow, Inverse, Transform
+from flowlib.core import Base, Compose, Flow, Inverse, Transform
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.models.saved import recipe
 from flowlib.nets import MADE, MLP, CausalTransformer, LipschitzMLP
 from flowlib.support.checks import check_choice, check_contraction, check_count
 from flowlib.transforms import (
+    Amortized,
     Autoregressive,
     Coupling,
+    DensityAscent,
     ElementwiseAffine,
+    Gaussianization,
     InContextUnits,
     Partition,
     Planar,
@@ -34,6 +37,7 @@ from flowlib.transforms import (
     Residual,
     Sylvester,
     Units,
+    Whitening,
     stacked,
 )
 
@@ -41,7 +45,14 @@ HIDDEN = (64, 64)
 
 
 @recipe
-def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Base | None = None) -> Flow:
+def planar_flow(
+    dim: int = 2,
+    layers: int = 16,
+    fast: str = "sampling",
+    hidden: Sequence[int] = HIDDEN,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
     """f = f_K ∘ ... ∘ f_1, each x = z + û tanh(w·z + b).
 
     Pushes start at 1 / √K of a random length, so that all of them together are about as long as one alone; ridges start
@@ -51,6 +62,8 @@ def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Ba
         dim: D.
         layers: K.
         fast: "sampling" (as in the paper, for `fit_energy`) or "density" (turned round, for `fit`).
+        hidden: where there is a context, sizes of the hidden layers of the network that moves a layer's parameters.
+        context_dim: size of the context, 0 for none.
         base: p_Z, a standard normal if not given.
 
     Paper: Rezende and Mohamed (2015), figure 1 and equation 10, arXiv 1505.05770.
@@ -59,27 +72,43 @@ def planar_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Ba
     check_count("planar_flow", "layers", layers)
     u, w = torch.randn(layers, dim) / layers**0.5, torch.randn(layers, dim)
     w, b = w / w.norm(dim=-1, keepdim=True), 2.0 * torch.rand(layers) - 1.0
-    return pushes([Planar(dim, *start) for start in zip(u, w, b, strict=True)], fast, base)
+    return pushes([Planar(dim, *start) for start in zip(u, w, b, strict=True)], fast, hidden, context_dim, base)
 
 
 @recipe
-def radial_flow(dim: int = 2, layers: int = 16, fast: str = "sampling", base: Base | None = None) -> Flow:
+def radial_flow(
+    dim: int = 2,
+    layers: int = 16,
+    fast: str = "sampling",
+    hidden: Sequence[int] = HIDDEN,
+    context_dim: int = 0,
+    base: Base | None = None,
+) -> Flow:
     """f = f_K ∘ ... ∘ f_1, each x = z + β̂ (z − z₀) / (α + r). Its inverse is a formula: both directions are one pass.
 
     Args:
         dim: D.
         layers: K.
         fast: "sampling" (as in the paper) or "density" (turned round).
+        hidden: where there is a context, sizes of the hidden layers of the network that moves a layer's parameters.
+        context_dim: size of the context, 0 for none.
         base: p_Z, a standard normal if not given.
 
     Paper: Rezende and Mohamed (2015), equation 14, arXiv 1505.05770.
     """
-    return pushes([Radial(dim) for _ in range(check_count("radial_flow", "layers", layers))], fast, base)
+    layers = [Radial(dim) for _ in range(check_count("radial_flow", "layers", layers))]
+    return pushes(layers, fast, hidden, context_dim, base)
 
 
 @recipe
 def sylvester_flow(
-    dim: int = 2, layers: int = 16, ridges: int | None = None, fast: str = "sampling", base: Base | None = None
+    dim: int = 2,
+    layers: int = 16,
+    ridges: int | None = None,
+    fast: str = "sampling",
+    hidden: Sequence[int] = HIDDEN,
+    context_dim: int = 0,
+    base: Base | None = None,
 ) -> Flow:
     """f = f_K ∘ ... ∘ f_1, each x = z + Q R tanh(R̃ Qᵀ z + b).
 
@@ -88,12 +117,15 @@ def sylvester_flow(
         layers: K.
         ridges: M, the pushes of one layer, 1 to D; D if not given.
         fast: "sampling" (as in the paper, for `fit_energy`) or "density" (turned round, for `fit`).
+        hidden: where there is a context, sizes of the hidden layers of the network that moves a layer's parameters.
+        context_dim: size of the context, 0 for none.
         base: p_Z, a standard normal if not given.
 
     Paper: van den Berg et al. (2018), equation 13, arXiv 1803.05649.
     """
     ridges = dim if ridges is None else ridges
-    return pushes([Sylvester(dim, ridges) for _ in range(check_count("sylvester_flow", "layers", layers))], fast, base)
+    layers = [Sylvester(dim, ridges) for _ in range(check_count("sylvester_flow", "layers", layers))]
+    return pushes(layers, fast, hidden, context_dim, base)
 
 
 @recipe
@@ -285,12 +317,58 @@ def residual_flow(
     return with_units([Inverse(stacked(blocks))], base)
 
 
-def pushes(layers: list[Transform], fast: str, base: Base | None) -> Flow:
-    """Layers that are cheap from noise to data, or all of them turned round, for cheap densities."""
+@recipe
+def gaussianization(
+    dim: int = 2,
+    layers: int = 100,
+    directions: str = "random",
+    bins: int = 24,
+    stride: float = 0.35,
+    base: Base | None = None,
+) -> Flow:
+    """Turns and marginal maps behind a full Gaussian, for `fit_greedy`, and for `fit` to go on from there.
+
+    Args:
+        dim: D.
+        layers: K, at most; `fit_greedy` leaves those that gain nothing at the identity.
+        directions, bins, stride: of each `Gaussianization`.
+        base: p_Z, a standard normal if not given.
+
+    Paper: Chen and Gopinath (2000), Gaussianization; Laparra et al. (2011), arXiv 1602.00229; Dai and Seljak (2021),
+    arXiv 2007.00674.
+    """
+    count = check_count("gaussianization", "layers", layers)
+    parts = [Gaussianization(dim, directions, bins, stride=stride) for _ in range(count)]
+    return Flow(Compose([*parts, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
+
+
+@recipe
+def density_ascent(dim: int = 2, layers: int = 400, base: Base | None = None) -> Flow:
+    """Elementary maps in turns, radial and along a ridge, behind a full Gaussian, for `fit_greedy`.
+
+    Args:
+        dim: D.
+        layers: K, at most; `fit_greedy` leaves those that gain nothing at the identity.
+        base: p_Z, a standard normal if not given.
+
+    Paper: Tabak and Vanden-Eijnden (2010); Tabak and Turner (2013).
+    """
+    count = check_count("density_ascent", "layers", layers)
+    parts = [DensityAscent(dim, ("ridge", "radial")[k % 2]) for k in range(count)]
+    return Flow(Compose([*parts, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
+
+
+def pushes(layers: list[Transform], fast: str, hidden: Sequence[int], context_dim: int, base: Base | None) -> Flow:
+    """Layers that are cheap from noise to data, or all of them turned round, for cheap densities; with a context, each
+    has a network of it."""
     check_choice("flow", "fast", fast, ("sampling", "density"))
+    dim = layers[0].event_shape[0]
+    if check_count("flow", "context_dim", context_dim, 0):
+        layers = [Amortized(layer, context_dim, hidden) for layer in layers]
     if fast == "density":
-        layers = [Inverse(stacked(layers)), Units(layers[0].event_shape[0])]
-    return Flow(stacked(layers), base or StandardNormal(layers[0].event_shape[0]))
+        layers = [Inverse(stacked(layers)), Units(dim)]
+    transform = stacked(layers)
+    return Flow(InContextUnits(transform) if context_dim else transform, base or StandardNormal(dim))
 
 
 def couplings(law: Law, dim: int, layers: int, hidden: Sequence[int], context_dim: int) -> list[Transform]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from flowlib.core import Flow
 from flowlib.training import loop
 from flowlib.training.history import History
+from flowlib.training.interrupted import Kept
 from flowlib.training.loop import REPORT, Bar, Best, Descent, NotFinite, copies, stopped_again, trained
 
 CHECKS = 40  # at most so many looks at the held-out points in one fit ...
@@ -30,6 +31,8 @@ def descend(
     floor: float | None,
     patience: int | None = None,
     callback: Callable[[int, History], object] | None = None,
+    kept: Kept | None = None,
+    skip: Callable[[int], None] = lambda steps: None,
 ) -> History:
     """Take the steps and leave the best weights in the flow, in eval mode, whatever happens on the way.
 
@@ -50,6 +53,8 @@ def descend(
         floor: the least possible loss, for the progress bar and the history.
         patience: so many looks at the held-out points without a better one are the end; None: none are.
         callback: called with step and history after each look.
+        kept: where the state is written at each look, and read at the start if there is one.
+        skip: called with the number of steps that were taken before an interruption: their batches are over.
     """
     descent, best = Descent(trained(flow), clip), Best(copies(flow.state_dict()))
     history = History(descent.losses, floor=floor)
@@ -90,12 +95,17 @@ def descend(
         record()
         if descent.step % every == 0 or done:
             look()
+            if kept is not None:
+                kept.write(flow, descent, best, history)
         if descent.step % REPORT == 0 or done:
             bar.show(descent.step, words)
 
     try:
-        look()
-        record()
+        if kept is not None and kept.restore(flow, descent, best, history):
+            skip(descent.step)
+        else:
+            look()
+            record()
         try:
             loop.run(take_step, lambda: descent.step / steps, after, lr=lr, stopped=tired)
             if descent.step < steps:

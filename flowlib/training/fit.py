@@ -7,6 +7,7 @@ the global random state stays as it is: everything random comes from `seed`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from flowlib.training.batches import Sampler, mean_in_chunks, of_sampler, of_ten
 from flowlib.training.descend import descend
 from flowlib.training.history import History
 from flowlib.training.inputs import check_floor, check_flow, check_no_rows, check_numbers, numbers
+from flowlib.training.interrupted import Kept, fingerprint
 from flowlib.training.loop import learn_units
 from flowlib.training.seeds import seeded
 
@@ -38,6 +40,7 @@ def fit(
     snapshots: int = 0,
     seed: int = 0,
     compile: bool = False,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Maximum likelihood: make the data as probable as possible.
 
@@ -61,6 +64,8 @@ def fit(
         snapshots: how many states of the flow to record for scrubbing.
         seed: of the split and the batches.
         compile: let torch compile the loss first: some ten seconds of waiting, then faster steps.
+        checkpoint: a folder in which the fit keeps its state at each look. Where it was interrupted, the same call goes
+            on from there, to the numbers that it would have come to.
 
     >>> from flowlib.models import real_nvp
     >>> history = fit(real_nvp(layers=2), torch.randn(200, 2), steps=3)
@@ -76,6 +81,8 @@ def fit(
     else:
         check_no_rows(context=context, weights=weights)
         points = of_sampler(flow, data, batch, generator)
+    settings = {"steps": steps, "batch": batch, "lr": lr, "clip": clip, "snapshots": snapshots, "seed": seed}
+    kept = None if checkpoint is None else Kept(checkpoint, {**settings, "data": fingerprint(*points.all)})
     log_prob = torch.compile(flow.log_prob) if compile else flow.log_prob
 
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
@@ -104,7 +111,8 @@ def fit(
         learn_units(flow, *points.first)
         history = descend(
             flow, loss_at, evaluate, explain, name="fit", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
-            floor=points.floor if entropy is None else entropy, patience=patience, callback=callback,
+            floor=points.floor if entropy is None else entropy, patience=patience, callback=callback, kept=kept,
+            skip=lambda steps: [next(points.batches) for _ in range(steps)],
         )  # fmt: skip
     with torch.no_grad():
         history.verdict = verdict.of_fit(history, points.all[0], -flow.log_prob(*points.held_out[:-1]))

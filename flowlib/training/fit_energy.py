@@ -7,6 +7,7 @@ global random state stays as it is: everything random comes from `seed`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from flowlib.training.batches import HELD_OUT, mean_in_chunks
 from flowlib.training.descend import descend
 from flowlib.training.history import History
 from flowlib.training.inputs import check_context, check_energy, check_flow, check_numbers
+from flowlib.training.interrupted import Kept, fingerprint
 from flowlib.training.seeds import seeded
 
 
@@ -32,6 +34,7 @@ def fit_energy(
     clip: float = 5.0,
     snapshots: int = 0,
     seed: int = 0,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Reverse Kullback–Leibler: make the flow's own samples probable under p(x) ∝ exp(−U(x)), and spread them out.
 
@@ -42,7 +45,8 @@ def fit_energy(
         energy: U, x (n, D) -> (n,), made of torch operations. Its `log_z`, where known, gives the floor −log Z.
         context: rows of conditions (m, C) of a conditional flow: each batch draws some of them, and the energy is asked
             with them, U(x, c).
-        steps, batch, lr, clip, snapshots, seed: as in `fit`. Planar flows, with few parameters, bear lr = 0.02 to 0.05.
+        steps, batch, lr, clip, snapshots, seed, checkpoint: as in `fit`. Planar flows, with few parameters, bear
+            lr = 0.02 to 0.05.
         anneal: weigh U with β = 0.01 at the start, growing to 1 by the middle of the fit, so that samples see all modes
             before they settle (Rezende and Mohamed 2015, section 6.1). Recorded losses are those of β = 1.
 
@@ -59,6 +63,10 @@ def fit_energy(
         check_energy(energy, flow, *contexts)
         noise = flow.base.sample(HELD_OUT)
         fixed = tuple(rows[torch.arange(HELD_OUT, device=rows.device) % len(rows)] for rows in contexts)
+
+        settings = {"steps": steps, "batch": batch, "lr": lr, "clip": clip, "snapshots": snapshots, "seed": seed}
+        settings |= {"anneal": anneal, "context": fingerprint(*contexts)}
+        kept = None if checkpoint is None else Kept(checkpoint, settings)
 
         def loss_at(step: int) -> tuple[Tensor, Tensor]:
             beta = min(1.0, 0.01 + 2.0 * step / steps) if anneal else 1.0
@@ -83,7 +91,7 @@ def fit_energy(
 
         history = descend(
             flow, loss_at, evaluate, explain, name="fit_energy", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
-            floor=None if log_z is None else -float(log_z),
+            floor=None if log_z is None else -float(log_z), kept=kept,
         )  # fmt: skip
         with torch.no_grad():
             nats, x = losses(noise, *fixed), flow.transform(noise, *fixed)[0]

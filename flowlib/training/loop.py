@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from flowlib.support.session import shell, watched
 
 REPORT = 20  # steps between two reports of the progress bar
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam knows of a parameter
 
 
 def run(
@@ -77,7 +78,8 @@ class Descent:
     def __init__(
         self, parameters: Mapping[str, Tensor], clip: float, total: Callable[[Tensor], Tensor] = lambda losses: losses
     ):
-        self.parameters, self.clip, self.total = list(parameters.values()), clip, total
+        self.named, self.clip, self.total = dict(parameters), clip, total
+        self.parameters = list(parameters.values())
         with undisturbed():
             import torch._dynamo
         fused = self.parameters[0].device.type in ("cpu", "cuda")
@@ -107,6 +109,21 @@ class Descent:
         for step, loss in enumerate(new, first + 1):
             if not math.isfinite(loss):
                 raise NotFinite(step)
+
+    def moments(self) -> dict[str, dict[str, Tensor]]:
+        """What Adam knows, moment -> parameter -> tensor; empty before the first step."""
+        adam = self.optimizer.state
+        known = {name: adam[value] for name, value in self.named.items() if value in adam}
+        return {moment: {name: each[moment] for name, each in known.items()} for moment in MOMENTS}
+
+    def restore(self, losses: list[float], moments: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Go on after these losses, with these moments. KeyError: one is missing."""
+        for name in moments["exp_avg"]:
+            value = self.named[name]
+            adam = self.optimizer.state[value] = {"step": moments["step"][name].to(value.device)}
+            for moment in ("exp_avg", "exp_avg_sq"):  # laid out as weights
+                adam[moment] = torch.empty_like(value, requires_grad=False).copy_(moments[moment][name])
+        self.step, self.losses[:] = len(losses), losses
 
     def longest_gradient(self) -> str:
         """The longest finite gradient since `norms` was emptied, in words; it often tells where a nan comes from."""

@@ -7,7 +7,8 @@
     curve.png                                both, as a picture
     samples-000500.png                       samples at step 500
 
-Each file is written in one step, so that a run can be killed at any moment.
+Each file is written in one step, so that a run can be killed at any moment; losses.csv grows at its end, and is written
+anew where a run is resumed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,9 +22,8 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from flowlib.models.checkpoint import FORMAT, Card, read, read_card, save, write
+from flowlib.training.loop import MOMENTS
 from flowlib.training.settings import Settings
-
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of Adam
 
 
 @dataclass
@@ -52,7 +52,7 @@ class State:
 
 
 def save_state(out: Path, settings: Settings, state: State) -> None:
-    """Write the training checkpoint and the losses."""
+    """Write the training checkpoint."""
     parts = {"model": state.model, "averaged": state.averaged, "best": state.best, **state.moments}
     tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
     tensors["losses/training"] = torch.tensor(state.losses, dtype=torch.float32)
@@ -63,8 +63,15 @@ def save_state(out: Path, settings: Settings, state: State) -> None:
         "validation": state.validation,
     }
     save(out, "training", tensors, card)
-    lines = [f"{step},{loss!r}\n" for step, loss in enumerate(state.losses, 1)]
-    write(out / "losses.csv", "".join(["step,bits_per_dim\n", *lines]).encode())
+
+
+def save_losses(out: Path, losses: list[float], listed: int) -> None:
+    """Append to losses.csv what came after the first `listed` losses; where none are listed, write it anew."""
+    lines = "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses[listed:], listed + 1))
+    if listed == 0:
+        return write(out / "losses.csv", f"step,bits_per_dim\n{lines}".encode())
+    with open(out / "losses.csv", "a", encoding="utf-8") as file:
+        file.write(lines)
 
 
 def read_state(out: Path, settings: Settings) -> State:

@@ -31,12 +31,12 @@ from flowlib.training.pace import Pace
 from flowlib.training.precision import networks_in_bfloat16
 from flowlib.training.processes import ALONE, Processes
 from flowlib.training.run_files import (
-    MOMENTS,
     State,
     alone,
     read_log,
     read_state,
     save_log,
+    save_losses,
     save_model,
     save_state,
     stored,
@@ -101,6 +101,7 @@ class Trainer:
         self.by_clock: float | None = None  # the progress at the last look at the clock
         self.validation: list[dict[str, float]] = []
         self.log: list[dict[str, float]] = []  # what log.csv has
+        self.listed = 0  # how many losses this process has written into losses.csv
         self.rate = 0.0
         self.classes = classes_of(data) if settings.conditional else 0
         self.batches = Batches(len(data.train), settings.batch, settings.seed)
@@ -267,6 +268,8 @@ class Trainer:
         if self.processes.first:
             try:
                 save_state(self.out, self.settings, self.state())
+                save_losses(self.out, self.descent.losses, self.listed)
+                self.listed = len(self.descent.losses)
                 save_model(self.out, self.kept(), self.card())
             except OSError as error:
                 problem = error
@@ -275,30 +278,20 @@ class Trainer:
 
     def state(self) -> State:
         """All that is needed to go on from here."""
-        adam = self.descent.optimizer.state
-        known = {name: adam[value] for name, value in self.parameters.items() if value in adam}
-        moments = {moment: {name: each[moment] for name, each in known.items()} for moment in MOMENTS}
-        model, best = self.model.state_dict(), self.best.tensors
+        model, best, moments = self.model.state_dict(), self.best.tensors, self.descent.moments()
         return State(self.step, self.seconds, self.descent.losses, self.validation, model, self.averaged, best, moments)
 
     def restore(self, state: State) -> None:
         """Go on from there."""
         fill(self.model, state.model, str(self.out))
-        adam = self.descent.optimizer.state
         try:
             self.averaged = {
                 name: torch.empty_like(value, requires_grad=False).copy_(state.averaged[name])  # laid out as weights
                 for name, value in self.parameters.items()
             }
-            for name in state.moments["exp_avg"]:
-                value = self.parameters[name]
-                adam[value] = {"step": state.moments["step"][name].to(self.device)}
-                for moment in ("exp_avg", "exp_avg_sq"):
-                    like = torch.empty_like(value, requires_grad=False)
-                    adam[value][moment] = like.copy_(state.moments[moment][name])
+            self.descent.restore(state.losses, state.moments)
         except KeyError as error:
             raise ValueError(f"{self.out} cannot be resumed: its training checkpoint has no {error}.") from None
-        self.descent.step, self.descent.losses = state.step, state.losses
         self.seconds, self.validation = state.seconds, state.validation
         self.log = read_log(self.out, state.step)
         if state.best:

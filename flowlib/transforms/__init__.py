@@ -1,8 +1,11 @@
 """The flow families, one a file, in the order of the course."""
 
+from flowlib.transforms.amortized import Amortized
 from flowlib.transforms.autoregressive import Autoregressive
 from flowlib.transforms.coupling import Coupling
+from flowlib.transforms.density_ascent import DensityAscent
 from flowlib.transforms.elementwise import ActNorm, ElementwiseAffine, LeakyReLU, Logit, Sigmoid
+from flowlib.transforms.gaussianization import Gaussianization, Marginals, Whitening
 from flowlib.transforms.glow import GlowStep
 from flowlib.transforms.linear import Conv1x1, Linear, Permutation, Rotation
 from flowlib.transforms.multiscale import MultiScale
@@ -18,19 +21,23 @@ from flowlib.transforms.units import InContextUnits, Units
 
 __all__ = [
     "ActNorm",
+    "Amortized",
     "Autoregressive",
     "Channels",
     "Checkerboard",
     "Conv1x1",
     "Coupling",
+    "DensityAscent",
     "ElementwiseAffine",
     "Exact",
     "Flatten",
+    "Gaussianization",
     "GlowStep",
     "InContextUnits",
     "LeakyReLU",
     "Linear",
     "Logit",
+    "Marginals",
     "MultiScale",
     "Partition",
     "Patches",
@@ -46,6 +53,7 @@ __all__ = [
     "Sylvester",
     "Unflatten",
     "Units",
+    "Whitening",
     "admissible",
     "stacked",
 ]

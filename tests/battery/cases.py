@@ -17,18 +17,22 @@ from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
 from flowlib.transforms import (
     ActNorm,
+    Amortized,
     Autoregressive,
     Channels,
     Checkerboard,
     Conv1x1,
     Coupling,
+    DensityAscent,
     ElementwiseAffine,
     Flatten,
+    Gaussianization,
     GlowStep,
     InContextUnits,
     LeakyReLU,
     Linear,
     Logit,
+    Marginals,
     MultiScale,
     Partition,
     Patches,
@@ -43,6 +47,7 @@ from flowlib.transforms import (
     Sylvester,
     Unflatten,
     Units,
+    Whitening,
 )
 from flowlib.transforms.multiscale import OnFirst
 from flowlib.transforms.partition import TwoParts
@@ -77,7 +82,13 @@ ILL_CONDITIONED: dict[str, dict[str, list[str]]] = {
     "wild parameters": {
         FLAT: [
             *("coupling-spline-5*", "coupling-stack-spline-*", "image-coupling-spline-*", "glow-level-spline"),
-            *("made-spline-*", "transformer-spline-5", "patch-transformer-spline-*", "given-coupling-spline"),
+            *(
+                "gaussianization-5",
+                "made-spline-*",
+                "transformer-spline-5",
+                "patch-transformer-spline-*",
+                "given-coupling-spline",
+            ),
         ],
         ROW: [
             *("coupling-stack-affine-*", "made-additive-5", "made-additive-20", "made-affine-5", "made-affine-20"),
@@ -93,7 +104,7 @@ ILL_CONDITIONED: dict[str, dict[str, list[str]]] = {
         ],
     },
     "wild parameters in single precision": {
-        FLAT: ["*spline*"],
+        FLAT: ["*spline*", "gaussianization-*"],
         ROW: [
             *("coupling-stack-affine-*", "made-affine-[25]", "made-affine-20", "made-reverse-5", "image-stack-*"),
             *("patch-transformer-affine-[13]x*", "patch-transformer-reverse-*", "multiscale-1x4x4"),
@@ -232,6 +243,14 @@ FAMILIES = [
     Case("residual-series-3", lambda: Residual(LipschitzMLP(3, [16], 0.5), PowerSeries(terms=40)), 3),
     Case("residual-image-2x3x2", lambda: Residual(LipschitzConvNet(2, (3, 2), 6)).eval(), (2, 3, 2)),
     Case("residual-image-1x2x4", lambda: Residual(LipschitzConvNet(1, (2, 4), 6)), (1, 2, 4)),
+    *[
+        Case(f"density-ascent-{kind}-{d}", lambda d=d, k=kind: DensityAscent(d, k), d)
+        for kind in ("radial", "ridge")
+        for d in (1, 2, 5)
+    ],
+    *[Case(f"marginals-{law}", lambda m=make: Marginals(m(), 3), 3) for law, make in LAWS.items()],
+    *[Case(f"gaussianization-{d}", lambda d=d: Gaussianization(d, bins=5, bound=3.0), d) for d in (1, 2, 5)],
+    Case("whitening-3", lambda: Whitening(3), 3),
     *[Case(f"actnorm-{d}", lambda d=d: standardized(d), d) for d in (1, 5)],
     *[
         Case(
@@ -339,6 +358,10 @@ FAMILIES = [
         for name, shape, make in (
             ("coupling-affine", 2, lambda: coupling(Affine(), 2, context_dim=2)),
             ("context-units", 3, in_context_units),
+            ("amortized-planar", 2, lambda: Amortized(Planar(2), 2, [16])),
+            ("amortized-radial", 3, lambda: Amortized(Radial(3), 2, [16])),
+            ("amortized-sylvester", 5, lambda: Amortized(Sylvester(5, 3), 2, [16])),
+            ("amortized-inverse", 1, lambda: Inverse(Amortized(Planar(1), 2, [16]))),
             ("coupling-spline", 3, lambda: coupling(LAWS["spline"](), 3, "alternate", True, context_dim=2)),
             ("coupling-stack", 3, lambda: coupling_stack(Affine(), 3, 2, context_dim=2)),
             ("image-coupling", (3, 3, 2), lambda: image_coupling(Affine(), Channels((3, 3, 2)), context_dim=2)),

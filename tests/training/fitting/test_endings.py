@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from flowlib.models import planar_flow, spline_flow
-from flowlib.training import fit, fit_energy
+from flowlib.training import fit, fit_energy, loop
 from tests.training.fitting.examples import Bowl, points, small, weights
 
 
@@ -18,7 +18,9 @@ def test_the_best_weights_are_kept_when_the_fit_goes_astray() -> None:
     assert history.best_step < last and history.best < history.held_out[last]
 
 
-def test_the_stop_button_keeps_the_best_and_returns() -> None:
+def test_the_stop_button_keeps_the_best_and_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "STOPPED", [])  # no other test has pressed it before
+
     class Impatient(Bowl):
         calls = 0
 
