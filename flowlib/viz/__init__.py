@@ -7,6 +7,8 @@ through a flow, step by step. A Scene of Panels of layers says what is to be see
 
 from flowlib.viz.chapters import (
     bin_width,
+    cobweb,
+    cut_or_chance,
     drag_knots,
     explore_attributes,
     explore_interpolation,
@@ -67,6 +69,8 @@ __all__ = [
     "Vector",
     "area_stays_one",
     "bin_width",
+    "cobweb",
+    "cut_or_chance",
     "density",
     "density_key",
     "det_key",
