@@ -23,7 +23,7 @@ TAIL = 600  # terms that stand for all
 def cobweb(
     g: Callable[[Tensor, float], Tensor],
     *,
-    start: tuple[float, float] = (-2.5, 1.0),
+    start: tuple[float, float] = (2.6, 0.3),
     lipschitz: float = 0.8,
     most: float = 1.5,
     steps: int = 40,
@@ -175,7 +175,7 @@ class Series:
 
 
 def cut_or_chance(
-    b: Sequence[float] = (1.0, 0.5, -0.4, -0.8), *, lipschitz: float = 0.6, alt: str | None = None
+    b: Sequence[float] = (1.0, 0.5, -0.4, -0.8), *, lipschitz: float = 0.8, alt: str | None = None
 ) -> Explorer:
     """log det (I + J) from m terms of its series: always the first m, or m on average by Russian roulette.
 
