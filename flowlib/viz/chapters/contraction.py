@@ -47,7 +47,7 @@ def cobweb(
     ('solutions of z + g(z) = x', '1')
     """
     check_count("cobweb", "steps", steps, 1)
-    z = torch.linspace(-view, view, 801, dtype=torch.float64)
+    z = torch.linspace(-view, view, 241, dtype=torch.float64)
     window, diagonal = (-check_above_zero("cobweb", "view", view), view), torch.stack([z, z], -1)[[0, -1]]
 
     def path(at: Tensor, L: float) -> Tensor:
