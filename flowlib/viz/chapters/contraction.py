@@ -132,7 +132,7 @@ def lengths(way: Tensor, L: float, k: int, steps: int) -> Panel:
         equal=False,
         xlabel="k",
         yticks=[(p, power_of_ten(p)) for p in (0, -4, -8, -12)],
-        height=284,  # as the square panels beside it
+        height=264,  # about that of the square panels beside it
     )
 
 
