@@ -189,7 +189,7 @@ def cut_or_chance(
         alt: what the picture shows, in words.
 
     >>> cut_or_chance().scene.numbers[0]
-    ('exact', '−0.196 nats')
+    ('exact', '−0.483 nats')
     """
     eigenvalues = torch.tensor(b, dtype=torch.float64)
     prices = list(range(2, 13))
