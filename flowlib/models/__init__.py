@@ -4,7 +4,7 @@
 """
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
-from flowlib.models.pretrained import load, names, planar_energies
+from flowlib.models.pretrained import load, names, planar_energies, residual_moons
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
@@ -44,6 +44,7 @@ __all__ = [
     "real_nvp_image",
     "residual_flow",
     "residual_flow_image",
+    "residual_moons",
     "save",
     "spline_flow",
     "spline_maf",

@@ -20,7 +20,7 @@ from flowlib.models import format_1, saved
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
-from flowlib.models.vectors import real_nvp
+from flowlib.models.vectors import real_nvp, residual_flow
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 from flowlib.support.checks import check_choice
 
@@ -110,6 +110,19 @@ def planar_energies() -> dict[str, dict[str, Tensor]]:
         flow, _, parameter = name.partition("/")
         states.setdefault(flow, {})[parameter] = value
     return states
+
+
+def residual_moons() -> Flow:
+    """The residual flow of notebook 09, fitted to two moons with noise 0.05, in eval mode.
+
+    `python -m tools.residual_moons` made it.
+
+    >>> residual_moons().sample(5).shape
+    torch.Size([5, 2])
+    """
+    flow = residual_flow()
+    flow.load_state_dict(safetensors.torch.load_file(FOLDER / "residual_moons.safetensors"))
+    return flow.eval()
 
 
 def build(card: Card, source: str = "build") -> PixelFlow:

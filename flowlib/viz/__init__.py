@@ -8,6 +8,8 @@ matplotlib paint it.
 
 from flowlib.viz.chapters import (
     bin_width,
+    cobweb,
+    cut_or_chance,
     drag_knots,
     explore_attributes,
     explore_interpolation,
@@ -69,6 +71,8 @@ __all__ = [
     "Vector",
     "area_stays_one",
     "bin_width",
+    "cobweb",
+    "cut_or_chance",
     "density",
     "density_key",
     "det_key",

@@ -33,10 +33,12 @@ def points(model: PixelFlow) -> Tensor:
 
 
 def answers(model: PixelFlow) -> list[Tensor]:
-    """In training mode and in eval mode, from data to noise and back; the mode is left as it was."""
+    """In training mode and in eval mode, from data to noise and back, with the same draws where a log-determinant is
+    random; the mode is left as it was."""
     x, found, training = points(model), [], model.training
-    with torch.no_grad():
+    with torch.no_grad(), torch.random.fork_rng():
         for mode in (True, False):
+            torch.manual_seed(1)
             model.train(mode)
             z, log_det = model.flow.transform.inverse(x)
             found += [z, log_det, *model.flow.transform(z)]

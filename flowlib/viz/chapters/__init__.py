@@ -5,9 +5,11 @@ scrub_layers                a flow after each of its layers
 scrub_time                  continuous flows at every time
 knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
+contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
 latent_explorers            ways between images, attributes, patch after patch
 """
 
+from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
@@ -19,6 +21,8 @@ from flowlib.viz.chapters.scrub_training import scrub_training
 
 __all__ = [
     "bin_width",
+    "cobweb",
+    "cut_or_chance",
     "drag_knots",
     "explore_attributes",
     "explore_interpolation",
