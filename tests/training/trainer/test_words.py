@@ -32,7 +32,10 @@ def test_help_names_every_command_and_setting(capsys):
 
 WRONG = {
     "data": (["--data", "mnits"], "'cifar10', or a folder of pictures, or a .npy or .npz file; got 'mnits'"),
-    "model": (["--model", "glwo"], "model must be one of 'glow', 'nice', 'real_nvp', 'residual', 'transformer'; got 'glwo'"),
+    "model": (
+        ["--model", "glwo"],
+        "model must be one of 'glow', 'nice', 'real_nvp', 'residual', 'transformer'; got 'glwo'",
+    ),
     "argument": (["--set", "wdth=3"], "glow takes scales, steps, width; got wdth"),
     "no argument": (["--set", "width"], "typed as name=value, e.g. width=32; got 'width'"),
     "batch": (["--batch", "5000"], "A batch of 5,000 is more than the 1,257 training images"),
