@@ -10,6 +10,7 @@ differs:
     iaf                                         sample in one pass, log_prob in D steps
     residual_flow                               log_prob in one pass, sample by fixed points
     planar_flow, radial_flow, sylvester_flow    sample in one pass, log_prob by roots; `fast="density"` swaps the two
+    gaussianization, density_ascent             log_prob in one pass of many layers, which `fit_greedy` fits one by one
     ffjord, flow_matching                       sample and log_prob by solving an equation, many passes of one network
 """
 
@@ -309,8 +310,7 @@ def gaussianization(
     arXiv 2007.00674.
     """
     count = check_count("gaussianization", "layers", layers)
-    parts = [Gaussianization(dim, directions, bins, stride=stride) for _ in range(count)]
-    return Flow(Compose([*parts, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
+    return whitened([Gaussianization(dim, directions, bins, stride=stride) for _ in range(count)], dim, base)
 
 
 @recipe
@@ -325,8 +325,7 @@ def density_ascent(dim: int = 2, layers: int = 400, base: Base | None = None) ->
     Paper: Tabak and Vanden-Eijnden (2010); Tabak and Turner (2013).
     """
     count = check_count("density_ascent", "layers", layers)
-    parts = [DensityAscent(dim, ("ridge", "radial")[k % 2]) for k in range(count)]
-    return Flow(Compose([*parts, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
+    return whitened([DensityAscent(dim, ("ridge", "radial")[k % 2]) for k in range(count)], dim, base)
 
 
 @recipe
@@ -421,6 +420,11 @@ def pushes(layers: list[Transform], fast: str, hidden: Sequence[int], context_di
         layers = [Inverse(stacked(layers)), Units(dim)]
     transform = stacked(layers)
     return Flow(InContextUnits(transform) if context_dim else transform, base or StandardNormal(dim))
+
+
+def whitened(layers: list[Transform], dim: int, base: Base | None) -> Flow:
+    """The layers behind a full Gaussian, all of which learn from points, and the units of the data."""
+    return Flow(Compose([*layers, Whitening(dim), Units(dim)]), base or StandardNormal(dim))
 
 
 def couplings(law: Law, dim: int, layers: int, hidden: Sequence[int], context_dim: int) -> list[Transform]:

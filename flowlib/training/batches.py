@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowlib.core import Flow
-from flowlib.training.inputs import check_context, check_data, check_fraction, check_weights
+from flowlib.training.inputs import check_context, check_data, check_fraction, check_no_rows, check_weights
 
 CHUNK = 16_384  # rows in one evaluation: more do not fit the cache and cost more a row
 HELD_OUT = 10_000  # fresh held-out points from a sampler
@@ -45,6 +45,23 @@ class Points:
     batches: Iterator[Rows]
     held_out: Rows
     floor: float | None
+
+
+def points_of(
+    flow: Flow,
+    data: Tensor | Sampler,
+    batch: int,
+    generator: torch.Generator,
+    *,
+    held_out: float | Tensor | tuple[Tensor, ...],
+    context: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> Points:
+    """The rows of a tensor, or samples without end."""
+    if isinstance(data, Tensor) or not hasattr(data, "sample"):
+        return of_tensor(flow, data, context, weights, held_out, batch, generator)
+    check_no_rows(context=context, weights=weights)
+    return of_sampler(flow, data, batch, generator)
 
 
 def of_tensor(

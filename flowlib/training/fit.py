@@ -14,10 +14,10 @@ from torch import Tensor
 
 from flowlib.core import Flow
 from flowlib.training import verdict
-from flowlib.training.batches import Sampler, mean_in_chunks, of_sampler, of_tensor
+from flowlib.training.batches import Sampler, mean_in_chunks, points_of
 from flowlib.training.descend import descend
 from flowlib.training.history import History
-from flowlib.training.inputs import check_floor, check_flow, check_no_rows, check_numbers, numbers
+from flowlib.training.inputs import check_floor, check_flow, check_numbers, numbers
 from flowlib.training.interrupted import Kept, fingerprint
 from flowlib.training.loop import learn_units
 from flowlib.training.seeds import seeded
@@ -79,11 +79,7 @@ def fit(
     lr, clip = check_numbers("fit", steps, batch, lr, clip, snapshots, patience)
     entropy = check_floor(entropy)
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(data, Tensor) or not hasattr(data, "sample"):
-        points = of_tensor(flow, data, context, weights, held_out, batch, generator)
-    else:
-        check_no_rows(context=context, weights=weights)
-        points = of_sampler(flow, data, batch, generator)
+    points = points_of(flow, data, batch, generator, held_out=held_out, context=context, weights=weights)
     settings = {"steps": steps, "batch": batch, "lr": lr, "clip": clip, "snapshots": snapshots, "seed": seed}
     kept = None if checkpoint is None else Kept(checkpoint, {**settings, "data": fingerprint(*points.all)})
     log_prob = torch.compile(flow.log_prob) if compile else flow.log_prob

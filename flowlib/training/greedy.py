@@ -64,7 +64,7 @@ def fit_greedy(
     def look(step: int) -> None:
         """The losses with the layers so far; the weights are kept if they are the best."""
         training, held = (-float((flow.base.log_prob(z) + log_det).mean()) for z, log_det in ends)
-        history.losses.append(training)
+        history.losses += [training] if step else []
         history.held_out[step] = held
         best.offer(step, held, flow.state_dict())
         if step in wanted:

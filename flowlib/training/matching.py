@@ -20,10 +20,10 @@ from torch import Tensor
 from flowlib.core import Compose, Flow
 from flowlib.support.checks import check_choice
 from flowlib.training import verdict
-from flowlib.training.batches import FRESH, Rows, Sampler, mean_in_chunks, of_sampler, of_tensor
+from flowlib.training.batches import FRESH, Rows, Sampler, mean_in_chunks, points_of
 from flowlib.training.descend import descend
 from flowlib.training.history import History
-from flowlib.training.inputs import check_flow, check_no_rows, check_numbers
+from flowlib.training.inputs import check_flow, check_numbers
 from flowlib.training.loop import learn_units
 from flowlib.training.seeds import seeded
 from flowlib.transforms import Continuous, InContextUnits
@@ -142,11 +142,7 @@ def fit_matching(
         )
     matching = Matching(flow, path, transport)
     generator = torch.Generator().manual_seed(seed)
-    if isinstance(data, Tensor) or not hasattr(data, "sample"):
-        points = of_tensor(flow, data, context, None, held_out, batch, generator)
-    else:
-        check_no_rows(context=context)
-        points = of_sampler(flow, data, batch, generator)
+    points = points_of(flow, data, batch, generator, held_out=held_out, context=context)
 
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
         *rows, _ = next(points.batches)

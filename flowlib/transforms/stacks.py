@@ -2,8 +2,8 @@
 
 `stacked(layers)` is the map of `Compose(layers)` in which each run of equal layers is taken together: planar flows with
 their parameters side by side, couplings that cut and join the point once, the steps of one level of Glow, residual
-layers whose weights are bounded together. `layers()`
-gives the plain layers back, and a test proves that both are the same map.
+layers whose weights are bounded together. `layers()` gives the plain layers back, and a test proves that both are the
+same map.
 """
 
 from collections.abc import Iterable, Sequence
