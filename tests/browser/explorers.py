@@ -7,11 +7,14 @@ from typing import Any
 
 from playwright.sync_api import ElementHandle, Page
 
-QUIET, TIMEOUT = 700, 20_000  # ms without a new picture that count as rest; the wait for a picture that must come
+TIMEOUT = 20_000  # ms, the wait for a picture that must come
 BURST = 5  # key presses
 
-# The picture once it is unlike `unlike` (if given) and has not changed for `quiet` ms: a hash of all pixels.
-SETTLED = """async (canvas, [unlike, quiet, timeout]) => {
+# The picture at rest, once it is unlike `unlike` (if given): a hash of all pixels. The kernel answers in order, so its
+# answer comes after those to all moves before; what ipywidgets held back meanwhile goes out then, so a picture rests if
+# it is fine and the next answer finds it the same.
+SETTLED = """async (canvas, [unlike, timeout]) => {
+    const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
     const hash = () => {
         const pixels = new Uint32Array(
             canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
@@ -19,15 +22,14 @@ SETTLED = """async (canvas, [unlike, quiet, timeout]) => {
         for (const pixel of pixels) value = Math.imul(value ^ pixel, 16777619);
         return String(value >>> 0);
     };
-    const start = performance.now();
-    let last = hash(), since = start;
-    while (performance.now() - start < timeout) {
-        await new Promise(next => setTimeout(next, 40));
-        const now = hash();
-        if (now !== last) { last = now; since = performance.now(); }
-        if (last !== unlike && performance.now() - since > quiet) break;
+    const end = performance.now() + timeout;
+    for (let last = null, now = null; ; last = now) {
+        await kernel.requestKernelInfo();
+        await new Promise(next => setTimeout(next, 60));
+        now = hash();
+        const rests = now === last && canvas.ariaBusy !== 'true' && kernel.status === 'idle';
+        if ((rests && now !== unlike) || performance.now() > end) return now;
     }
-    return last;
 }"""
 
 
@@ -97,7 +99,7 @@ class Explorer:
 
     def picture(self, unlike: str | None = None) -> str:
         """A hash of the picture at rest; with `unlike`, of the next one that is at rest."""
-        return self.canvas.evaluate(SETTLED, [unlike, QUIET, TIMEOUT])
+        return self.canvas.evaluate(SETTLED, [unlike, TIMEOUT])
 
 
 def explorers(page: Page) -> list[Explorer]:

@@ -498,6 +498,7 @@ function render({model, el}) {
     // in this order: paint reads the layout before words changes it
     paint();
     words();
+    canvas.setAttribute("aria-busy", Boolean(head.coarse)); // a finer one follows
     clearTimeout(timer);
     if (!head.coarse) return;
     const id = head.id;

@@ -46,8 +46,11 @@ def frozen_png(
     foot = to_rgba(paint_foot(width, small, FOOTER))
     pairs = zip(scenes, sliders or [None] * len(scenes), strict=True)
     pictures = [np.concatenate([to_rgba(paint(scene, width, slider, crisp=True)), foot]) for scene, slider in pairs]
+    seen, ranked = colours_of(pictures)
     for step, colours in TRIES:
-        data = encode(pictures, there_and_back(now, len(pictures), step), colours)
+        walk = there_and_back(now, len(pictures), step)
+        kept = np.unique(np.concatenate([ranked[:colours], codes_of(KEPT)]))  # the rest is only smoothing
+        data = with_palette(pictures, walk, seen, rgb_of(kept))
         if len(data) <= LIMIT:
             break
     return data
@@ -64,11 +67,10 @@ def codes_of(picture: np.ndarray) -> np.ndarray:
     return picture[..., :3].astype(np.int32) @ np.array([65536, 256, 1])
 
 
-def palette_of(pictures: list[np.ndarray], colours: int) -> tuple[np.ndarray, np.ndarray]:
-    """All opaque colours as integers, and the most frequent ones with those of the keys: the rest is only smoothing."""
+def colours_of(pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """All opaque colours as integers: by value, and by how often they are seen."""
     seen, counts = np.unique(np.concatenate([codes_of(p)[p[..., 3] == 255] for p in pictures]), return_counts=True)
-    order = np.lexsort((seen, -counts))  # by frequency, equal ones by value: the same on every run
-    return seen, np.unique(np.concatenate([seen[order[:colours]], codes_of(KEPT)]))
+    return seen, seen[np.lexsort((seen, -counts))]  # equal counts by value: the same on every run
 
 
 def rgb_of(codes: np.ndarray) -> np.ndarray:
@@ -79,12 +81,6 @@ def fits_palette(picture: np.ndarray) -> bool:
     """Whether all that is translucent in an RGBA picture (H, W, 4) is the grey of text, as `encode` takes it to be."""
     translucent = (picture[..., 3] > 0) & (picture[..., 3] < 255)
     return bool((np.abs(picture[translucent][:, :3].astype(int) - np.array(rgb(INK))) < 24).all())
-
-
-def encode(pictures: list[np.ndarray], walk: list[int], colours: int) -> bytes:
-    """RGBA pictures (H, W, 4), shown in the order of `walk`, as one animated PNG of few colours."""
-    seen, kept = palette_of(pictures, colours)
-    return with_palette(pictures, walk, seen, rgb_of(kept))
 
 
 def encode_still(picture: np.ndarray) -> bytes:
@@ -129,6 +125,5 @@ def with_palette(pictures: list[np.ndarray], walk: list[int], seen: np.ndarray, 
         duration=[PAUSE] + [STEP] * (len(walk) - 1),
         disposal=0,
         blend=0,
-        optimize=True,
     )
     return out.getvalue()
