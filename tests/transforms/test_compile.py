@@ -1,4 +1,5 @@
-"""torch.compile with code generation, once over a stack of every iterative inverse; the battery covers each family."""
+"""torch.compile beyond the battery, which asks of each case that it is read in one piece: lowered to torch's plain
+operations for one case of each kind, and with code generation over a stack of every iterative inverse."""
 
 import shutil
 
@@ -7,6 +8,30 @@ import torch
 
 from flowlib import Compose
 from flowlib.transforms import Linear, Planar, Radial, Sylvester
+from tests.battery.cases import CASES
+from tests.battery.tools import assert_close, both_ways
+
+KINDS = (
+    "coupling-spline-2-halves",
+    "made-affine-2",
+    "transformer-affine-1",
+    "residual-2",
+    "glow-level-affine",
+    "given-amortized-planar",
+)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in KINDS], ids=lambda case: case.name)
+def test_one_case_of_each_kind_is_lowered(case) -> None:
+    transform, z = case.build(), case.z(4)
+    for call, points in both_ways(transform, z):
+        torch._dynamo.reset()
+        for a, b in zip(torch.compile(call, fullgraph=True, backend="aot_eager")(points), call(points), strict=True):
+            assert_close(a, b, 1e-10)
+
+
+def test_each_kind_is_there() -> None:
+    assert set(KINDS) <= {case.name for case in CASES}
 
 
 @pytest.mark.skipif(" " in torch.__file__, reason="PyTorch hands its library folder to the linker unquoted")
