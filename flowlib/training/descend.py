@@ -54,7 +54,7 @@ def descend(
         patience: so many looks at the held-out points without a better one are the end; None: none are.
         callback: called with step and history after each look.
         kept: where the state is written at each look, and read at the start if there is one.
-        skip: called with the number of steps that were taken before an interruption: their batches are over.
+        skip: called with the number of steps that were taken before an interruption: their batches are drawn again.
     """
     descent, best = Descent(trained(flow), clip), Best(copies(flow.state_dict()))
     history = History(descent.losses, floor=floor)
@@ -101,9 +101,7 @@ def descend(
             bar.show(descent.step, words)
 
     try:
-        if kept is not None and kept.restore(flow, descent, best, history):
-            skip(descent.step)
-        else:
+        if kept is None or not kept.restore(flow, descent, best, history, skip):
             look()
             record()
         try:

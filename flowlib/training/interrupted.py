@@ -6,7 +6,7 @@ The same call reads it and goes on, to the numbers that it would have come to wi
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ class Kept:
         card = {"settings": self.settings, "best_step": best.step, "held_out": list(history.held_out.items())}
         save(self.folder, NAME, tensors, card)
 
-    def restore(self, flow: Flow, descent: Descent, best: Best, history: History) -> int:
-        """Put the stored state in place, if there is one; the step that it is of, 0 if there is none."""
+    def restore(self, flow: Flow, descent: Descent, best: Best, history: History, skip: Callable[[int], None]) -> bool:
+        """Put the stored state in place, if there is one, the random state last: after `skip`, which is called with the
+        number of steps that were taken, because what it draws again has been drawn before."""
         if not (self.folder / f"{NAME}.json").exists():
-            return 0
+            return False
         card, tensors = read(self.folder, NAME)
         stored = card.get("settings", {})
         differences = [
@@ -67,8 +68,9 @@ class Kept:
         history.snapshots.update((step, parts[f"snapshot {step}"]) for step in recorded)
         best.tensors, best.step, best.loss = parts["best"], card["best_step"], history.held_out[card["best_step"]]
         history.best_step = best.step
+        skip(descent.step)
         torch.set_rng_state(parts["random"][""])
-        return descent.step
+        return True
 
 
 def fingerprint(*tensors: Tensor) -> str:

@@ -13,6 +13,7 @@ that of the flow whose field was learned, `flow.log_prob`.
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,12 +25,13 @@ from flowlib.training.batches import FRESH, Rows, Sampler, mean_in_chunks, point
 from flowlib.training.descend import descend
 from flowlib.training.history import History
 from flowlib.training.inputs import check_flow, check_numbers
+from flowlib.training.interrupted import Kept, fingerprint
 from flowlib.training.loop import learn_units
 from flowlib.training.seeds import seeded
 from flowlib.transforms import Continuous, InContextUnits
 
 PAIRED = 512  # rows that are paired at once: the time for it grows with their cube
-Path = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Interpolant = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def straight(t: Tensor, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,7 +46,7 @@ def diffusion(t: Tensor, z: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     return angle.cos() * z + angle.sin() * u, 0.5 * math.pi * (angle.cos() * u - angle.sin() * z)
 
 
-PATHS: dict[str, Path] = {"straight": straight, "diffusion": diffusion}
+PATHS: dict[str, Interpolant] = {"straight": straight, "diffusion": diffusion}
 
 
 class Matching:
@@ -106,6 +108,7 @@ def fit_matching(
     callback: Callable[[int, History], object] | None = None,
     snapshots: int = 0,
     seed: int = 0,
+    checkpoint: str | Path | None = None,
 ) -> History:
     """Flow matching: make the field of the flow follow paths from noise to data.
 
@@ -115,7 +118,7 @@ def fit_matching(
     Args:
         flow: what is trained, in place: its first layer is `Continuous`, as in `flow_matching` and `ffjord`. The paths
             end at the data as that layer gives them: those behind it are not trained.
-        data, steps, batch, lr, held_out, clip, patience, callback, snapshots, seed: as in `fit`.
+        data, steps, batch, lr, held_out, clip, patience, callback, snapshots, seed, checkpoint: as in `fit`.
         path: "straight" (Lipman et al. 2023 with σ_min = 0; Liu et al. 2023) or "diffusion", which keeps the variance
             (Albergo and Vanden-Eijnden 2023; the schedule is that of Nichol and Dhariwal 2021).
         transport: pair the noise with the points of each batch so that the sum of their squared distances is least
@@ -143,6 +146,9 @@ def fit_matching(
     matching = Matching(flow, path, transport)
     generator = torch.Generator().manual_seed(seed)
     points = points_of(flow, data, batch, generator, held_out=held_out, context=context)
+    settings = {"steps": steps, "batch": batch, "lr": lr, "clip": clip, "snapshots": snapshots, "seed": seed}
+    settings |= {"path": path, "transport": transport, "data": fingerprint(*points.all)}
+    kept = None if checkpoint is None else Kept(checkpoint, settings)
 
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
         *rows, _ = next(points.batches)
@@ -162,7 +168,8 @@ def fit_matching(
         draws = matching.draws(batch)
         history = descend(
             flow, loss_at, evaluate, explain, name="fit_matching", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
-            floor=None, patience=patience, callback=callback,
+            floor=None, patience=patience, callback=callback, kept=kept,
+            skip=lambda steps: [(next(points.batches), next(draws)) for _ in range(steps)],
         )  # fmt: skip
     with torch.no_grad():
         nats = -flow.log_prob(*points.held_out[:-1])

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from flowlib import Flow
-from flowlib.models import planar_flow
-from flowlib.training import History, fit, fit_energy
+from flowlib.models import flow_matching, planar_flow
+from flowlib.training import History, fit, fit_energy, fit_matching
 from tests.training.fitting.examples import Bowl, Moved, points, small, weights
 
 STEPS = 130
@@ -45,7 +45,13 @@ def an_energy(**given: object) -> tuple[Flow, History]:
     return flow, fit_energy(flow, energy, steps=STEPS, batch=64, **given)
 
 
-@pytest.mark.parametrize("case", [rows, rows_in_context, a_sampler, an_energy])
+def by_matching(**given: object) -> tuple[Flow, History]:
+    torch.manual_seed(0)
+    flow = flow_matching(hidden=[16, 16], steps=4)
+    return flow, fit_matching(flow, points(), steps=STEPS, batch=64, transport=True, snapshots=3, **given)
+
+
+@pytest.mark.parametrize("case", [rows, rows_in_context, a_sampler, an_energy, by_matching])
 def test_it_goes_on_to_the_same_numbers(case: Callable[..., tuple[Flow, History]], tmp_path: Path) -> None:
     def killed(step: int, history: History | None) -> None:
         if step > 90:
