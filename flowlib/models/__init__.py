@@ -4,7 +4,7 @@
 """
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
-from flowlib.models.pretrained import load, names, planar_energies, residual_moons
+from flowlib.models.pretrained import load, matched_moons, names, planar_energies, residual_moons
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
@@ -34,6 +34,7 @@ __all__ = [
     "iaf",
     "load",
     "maf",
+    "matched_moons",
     "names",
     "nice",
     "nice_image",

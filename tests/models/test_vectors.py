@@ -32,7 +32,7 @@ def build(name: str, **arguments) -> Flow:
 
 
 def test_every_recipe_is_here() -> None:
-    others = ["load", "names", "planar_energies", "residual_moons", "save", "summary"]
+    others = ["load", "matched_moons", "names", "planar_energies", "residual_moons", "save", "summary"]
     assert sorted([*ALL, *IMAGES, *others]) == models.__all__
 
 
