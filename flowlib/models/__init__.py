@@ -4,6 +4,7 @@
 """
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
+from flowlib.models.posterior import Ensemble, posterior_flow
 from flowlib.models.pretrained import load, matched_moons, names, planar_energies, residual_moons
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
@@ -26,6 +27,7 @@ from flowlib.models.vectors import (
 )
 
 __all__ = [
+    "Ensemble",
     "density_ascent",
     "ffjord",
     "flow_matching",
@@ -40,6 +42,7 @@ __all__ = [
     "nice_image",
     "planar_energies",
     "planar_flow",
+    "posterior_flow",
     "radial_flow",
     "real_nvp",
     "real_nvp_image",

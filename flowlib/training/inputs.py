@@ -69,8 +69,9 @@ def check_context(context: Tensor | None, flow: Flow, rows: int, name: str = "da
             hint = " Turn class labels into torch.nn.functional.one_hot(labels)."
             hint = " Give it a second dimension: context[:, None]." if needed == 1 else hint
         raise ValueError(f"{expected}; got shape {tuple(context.shape)}.{hint}")
-    if not context.isfinite().all():
-        raise ValueError("context holds nan or inf.")
+    bad = (~context.isfinite().all(-1)).nonzero().flatten()
+    if len(bad):
+        raise ValueError(f"{len(bad)} of {rows} rows of context hold nan or inf, the first is row {int(bad[0])}.")
     return context.detach().to(next(flow.parameters()).device)
 
 

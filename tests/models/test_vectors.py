@@ -32,7 +32,17 @@ def build(name: str, **arguments) -> Flow:
 
 
 def test_every_recipe_is_here() -> None:
-    others = ["load", "matched_moons", "names", "planar_energies", "residual_moons", "save", "summary"]
+    others = [
+        "Ensemble",
+        "load",
+        "matched_moons",
+        "names",
+        "planar_energies",
+        "posterior_flow",
+        "residual_moons",
+        "save",
+        "summary",
+    ]
     assert sorted([*ALL, *IMAGES, *others]) == models.__all__
 
 

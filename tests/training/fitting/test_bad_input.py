@@ -29,7 +29,7 @@ BAD = [
     (lambda: fit(small(3), points(), context=torch.ones(500)), ValueError, "torch.nn.functional.one_hot(labels)"),
     (lambda: fit(small(3), points(), context=torch.ones(400, 3)), ValueError, "got shape (400, 3)"),
     (lambda: fit(small(3), points(), context=[1, 2]), TypeError, "context must be a tensor of shape (500, 3)"),
-    (lambda: fit(small(1), points(), context=torch.full((500, 1), torch.nan)), ValueError, "context holds nan or inf"),
+    (lambda: fit(small(1), points(), context=torch.full((500, 1), torch.nan)), ValueError, "500 of 500 rows of context hold nan"),
     (lambda: fit(small(1), Moved(), context=torch.ones(5, 1)), ValueError, "fit: context goes with a tensor of data; a sampler has no rows for it"),
     (lambda: fit(small().transform, points()), TypeError, "fit expects a Flow first, e.g. real_nvp(dim=2); got Compose"),
     (lambda: fit(small().requires_grad_(False), points()), ValueError, "the flow has no trainable parameters"),
