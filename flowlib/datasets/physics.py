@@ -143,7 +143,12 @@ class Pendulum(Simulator):
         super().__init__(("length", "friction"), (0.3, 0.0), (3.0, 1.0), 8)
 
     def angles(self, theta: Tensor) -> Tensor:
-        """The eight true angles, θ (n, 2) -> (n, 8) rad, by the Runge-Kutta method of fourth order."""
+        """The eight true angles, θ (n, 2) -> (n, 8) rad."""
+        gap = self.STEPS // 8
+        return self.swing(theta)[:, gap - 1 :: gap]
+
+    def swing(self, theta: Tensor) -> Tensor:
+        """The angle after each step of the Runge-Kutta method of fourth order, θ (n, 2) -> (n, STEPS) rad."""
         pull, friction = 9.81 / theta[:, 0], theta[:, 1]
 
         def rate(state: Tensor) -> Tensor:
@@ -152,13 +157,12 @@ class Pendulum(Simulator):
 
         state = torch.stack([torch.full_like(pull, 1.5), torch.zeros_like(pull)])  # (2, n)
         h, angles = 8 * self.EVERY / self.STEPS, []
-        for step in range(1, self.STEPS + 1):
+        for _ in range(self.STEPS):
             k1 = rate(state)
             k2 = rate(state + 0.5 * h * k1)
             k3 = rate(state + 0.5 * h * k2)
             state = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + rate(state + h * k3))
-            if step % (self.STEPS // 8) == 0:
-                angles.append(state[0])
+            angles.append(state[0])
         return torch.stack(angles, -1)
 
     def run(self, theta: Tensor, generator: torch.Generator) -> Tensor:

@@ -5,9 +5,18 @@
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.posterior import Ensemble, posterior_flow
-from flowlib.models.pretrained import load, matched_moons, names, planar_energies, residual_moons
+from flowlib.models.pretrained import (
+    digit_vaes,
+    load,
+    matched_moons,
+    names,
+    planar_energies,
+    posteriors,
+    residual_moons,
+)
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
+from flowlib.models.vae import VAE
 from flowlib.models.vectors import (
     density_ascent,
     ffjord,
@@ -27,8 +36,10 @@ from flowlib.models.vectors import (
 )
 
 __all__ = [
+    "VAE",
     "Ensemble",
     "density_ascent",
+    "digit_vaes",
     "ffjord",
     "flow_matching",
     "gaussianization",
@@ -43,6 +54,7 @@ __all__ = [
     "planar_energies",
     "planar_flow",
     "posterior_flow",
+    "posteriors",
     "radial_flow",
     "real_nvp",
     "real_nvp_image",

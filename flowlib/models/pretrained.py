@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from flowlib.core import Flow
-from flowlib.datasets import images
+from flowlib.datasets import Pendulum, TwoMoons, images
 from flowlib.datasets.images import ImageSet
 from flowlib.datasets.own import own_images
 from flowlib.models import format_1, saved
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
+from flowlib.models.posterior import Ensemble, posterior_flow
+from flowlib.models.vae import VAE
 from flowlib.models.vectors import flow_matching, real_nvp, residual_flow
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 from flowlib.support.checks import check_choice
@@ -145,6 +147,39 @@ def matched_moons() -> dict[str, Flow]:
     for name, flow in flows.items():
         flow.load_state_dict(states[name])
     return flows
+
+
+def posteriors() -> dict[str, Ensemble]:
+    """Three posterior flows as one density for the simulators "two moons" and "pendulum", each trained on 10,000 runs.
+
+    `python -m tools.posteriors` made them.
+
+    >>> posteriors()["pendulum"].sample(5, torch.zeros(8)).shape
+    torch.Size([5, 2])
+    """
+    states, found = states_of("posteriors"), {}
+    for name, task in {"two moons": TwoMoons(), "pendulum": Pendulum()}.items():
+        flows = [posterior_flow(task.low, task.high, task.observed).eval() for _ in range(3)]
+        for k, flow in enumerate(flows):
+            flow.load_state_dict(states[f"{name} {k}"])
+        found[name] = Ensemble(flows)
+    return found
+
+
+def digit_vaes() -> dict[str, VAE]:
+    """Two autoencoders of the 8 × 8 digits with codes of two numbers, by the kind of their posterior: "gaussian" and
+    "spline", in eval mode.
+
+    `python -m tools.vae` made them.
+
+    >>> digit_vaes()["spline"].sample(3).shape
+    torch.Size([3, 64])
+    """
+    states = states_of("digit_vaes")
+    vaes = {kind: VAE(64, 17, dim=2, posterior=kind).eval() for kind in ("gaussian", "spline")}
+    for kind, vae in vaes.items():
+        vae.load_state_dict(states[kind])
+    return vaes
 
 
 def build(card: Card, source: str = "build") -> PixelFlow:

@@ -1,11 +1,13 @@
 """Training: `fit` to samples, `fit_energy` to an energy, `fit_greedy` layer by layer, `fit_matching` without a
-likelihood, and the image trainer behind `flowlib train`; and `c2st`, `ranks`, `coverage`, which judge posteriors."""
+likelihood, `fit_vae` by a bound, and the image trainer behind `flowlib train`; and `c2st`, `ranks`, `coverage`, which
+judge posteriors."""
 
 from flowlib.training.calibration import c2st, coverage, ranks
 from flowlib.training.fit import fit
 from flowlib.training.fit_energy import fit_energy
+from flowlib.training.fit_vae import fit_vae
 from flowlib.training.greedy import fit_greedy
 from flowlib.training.history import History
 from flowlib.training.matching import fit_matching
 
-__all__ = ["History", "c2st", "coverage", "fit", "fit_energy", "fit_greedy", "fit_matching", "ranks"]
+__all__ = ["History", "c2st", "coverage", "fit", "fit_energy", "fit_greedy", "fit_matching", "fit_vae", "ranks"]

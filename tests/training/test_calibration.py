@@ -41,9 +41,8 @@ def joint(n: int = 2000) -> tuple[Tensor, Tensor]:
 def test_coverage(q: Normal, holds: bool) -> None:
     theta, x = joint()
     shares = coverage(q, theta, x)
-    for level in (0.5, 0.8, 0.95):
-        off = abs((shares < level).double().mean() - level)
-        assert (off < 0.04) == holds or (not holds and level == 0.95 and off > 0.03)
+    off = max(abs((shares < level).double().mean() - level) for level in (0.5, 0.8, 0.95))
+    assert off < 0.04 if holds else off > 0.08
 
 
 def test_ranks_see_a_shift_that_coverage_sees_as_well() -> None:

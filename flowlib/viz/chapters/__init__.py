@@ -6,6 +6,7 @@ scrub_time                  continuous flows at every time
 knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
 contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
+posteriors                  a posterior that follows its observation
 latent_explorers            ways between images, attributes, patch after patch
 """
 
@@ -15,6 +16,7 @@ from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
 from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
+from flowlib.viz.chapters.posteriors import explore_pendulum, explore_two_moons
 from flowlib.viz.chapters.scrub_layers import scrub_layers
 from flowlib.viz.chapters.scrub_time import scrub_time
 from flowlib.viz.chapters.scrub_training import scrub_training
@@ -26,7 +28,9 @@ __all__ = [
     "drag_knots",
     "explore_attributes",
     "explore_interpolation",
+    "explore_pendulum",
     "explore_scales",
+    "explore_two_moons",
     "image_panel",
     "losses",
     "redraw",
