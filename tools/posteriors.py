@@ -5,8 +5,8 @@
 Two moons: `c2st` against 10,000 exact samples of the posterior for each of five observations, `coverage` of the
 densest regions of 50, 80 and 95 % over 2,000 fresh pairs, for one flow and for an ensemble of three; and the share of
 samples outside of the prior's box for a flow that does not know the box. Pendulum: coverage. Written are
-notebooks/data/posteriors.json and the weights of the ensembles that were trained on 10,000 runs,
-flowlib/models/trained/posteriors.safetensors.
+notebooks/data/posteriors.json and the weights of the ensembles that were trained on 10,000 runs
+and more, flowlib/models/trained/posteriors.safetensors.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tools.families import OUT as FAMILIES_OUT
 OUT, WEIGHTS = FAMILIES_OUT.with_name("posteriors.json"), FOLDER / "posteriors.safetensors"
 COMMAND = "python -m tools.posteriors"
 LEVELS, FLOWS, FRESH, OBSERVATIONS, SAMPLES = (0.5, 0.8, 0.95), 3, 2000, 5, 10_000
-STEPS = {1000: 500, 10_000: 1500}  # runs of the simulator -> steps of 256 pairs
+STEPS = {1000: 500, 10_000: 1500, 30_000: 2500}  # runs of the simulator -> steps of 256 pairs
 
 
 def trained(task: Simulator, runs: int) -> tuple[list[Flow], float]:
@@ -71,7 +71,7 @@ def main() -> None:
     for name, task, runs in (
         ("two moons", TwoMoons(), 1000),
         ("two moons", TwoMoons(), 10_000),
-        ("pendulum", Pendulum(), 10_000),
+        ("pendulum", Pendulum(), 30_000),
     ):
         flows, seconds = trained(task, runs)
         for kind, flow in {"one flow": flows[0], "ensemble of 3": Ensemble(flows)}.items():
@@ -80,7 +80,7 @@ def main() -> None:
                 row["c2st"] = told_apart(flow, task)
             rows.append(row | {"training_s": round(seconds / (FLOWS if kind == "one flow" else 1), 1)})
             print(rows[-1], flush=True)
-        if runs == 10_000:
+        if runs > 1000:
             for k, flow in enumerate(flows):
                 tensors |= {f"{name} {k}/{key}": value.contiguous() for key, value in flow.state_dict().items()}
     safetensors.torch.save_file(tensors, WEIGHTS)

@@ -150,7 +150,8 @@ def matched_moons() -> dict[str, Flow]:
 
 
 def posteriors() -> dict[str, Ensemble]:
-    """Three posterior flows as one density for the simulators "two moons" and "pendulum", each trained on 10,000 runs.
+    """Three posterior flows as one density for the simulators "two moons" and "pendulum", trained on 10,000 and
+    30,000 runs.
 
     `python -m tools.posteriors` made them.
 

@@ -6,10 +6,11 @@ scrub_time                  continuous flows at every time
 knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
 contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
-posteriors                  a posterior that follows its observation
+posteriors, codes           a posterior that follows its observation; that of an autoencoder's code
 latent_explorers            ways between images, attributes, patch after patch
 """
 
+from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
@@ -27,6 +28,7 @@ __all__ = [
     "cut_or_chance",
     "drag_knots",
     "explore_attributes",
+    "explore_codes",
     "explore_interpolation",
     "explore_pendulum",
     "explore_scales",

@@ -1,4 +1,4 @@
-"""The exercises of notebook 11b: posteriors, and whether to believe them."""
+"""The exercises of notebook 11c: posteriors, those of codes and of parameters, and whether to believe them."""
 
 import math
 
@@ -6,9 +6,51 @@ import torch
 from torch import Tensor
 
 from flowlib.course.exercises.exercise import Exercise
-from flowlib.course.exercises.shared import drawn
+from flowlib.course.exercises.shared import drawn, normal_log_prob
 
-# --- 11b.1: a posterior on a grid
+# --- 11c.1: one draw of the ELBO (Rezende and Mohamed 2015, arXiv:1505.05770, equation 15)
+
+
+def log_q_of(noise: Tensor, log_scale: Tensor, log_det: Tensor) -> Tensor:
+    """log q(z | x) of z = f(μ + σ ε), in nats, (n,)."""
+    return normal_log_prob(noise) - log_scale.sum(-1) - log_det
+
+
+def log_weight(log_likelihood, log_prior, noise, log_scale, log_det):
+    """log p(x | z) and log p(z), (n,); ε and log σ, (n, D); log |det ∂f|, (n,) -> log w, (n,)."""
+    return log_likelihood + log_prior - log_q_of(noise, log_scale, log_det)
+
+
+def a_draw(n: int, dim: int, seed: int) -> tuple[Tensor, ...]:
+    own = [drawn(n, seed=seed) - 20.0, drawn(n, seed=seed + 1) - 3.0]
+    return (*own, drawn(n, dim, seed=seed + 2), 0.3 * drawn(n, dim, seed=seed + 3), drawn(n, seed=seed + 4))
+
+
+elbo = Exercise("11_log_weight", log_weight, inputs=[a_draw(4, 2, 1), a_draw(3, 5, 2), a_draw(6, 1, 3)])
+elbo.mistake(
+    "The log-determinant of the flow is missing. Without it there is no bound: a flow could shrink q to a point for free.",
+    lambda like, prior, e, s, d: like + prior - log_q_of(e, s, 0.0 * d),
+)
+elbo.mistake(
+    "The log-determinant has the wrong sign. From noise to code it is subtracted from log q, as in any flow.",
+    lambda like, prior, e, s, d: like + prior - log_q_of(e, s, -d),
+)
+elbo.mistake(
+    "Σ log σ is missing: the stretch by σ changes volumes too.",
+    lambda like, prior, e, s, d: like + prior - log_q_of(e, 0.0 * s, d),
+)
+elbo.mistake(
+    "Σ log σ has the wrong sign: a wider q is less dense.",
+    lambda like, prior, e, s, d: like + prior - log_q_of(e, -s, d),
+)
+elbo.mistake(
+    "q is added. It is subtracted: w = p(x | z) p(z) / q(z | x).",
+    lambda like, prior, e, s, d: like + prior + log_q_of(e, s, d),
+)
+elbo.mistake("The prior is missing.", lambda like, prior, e, s, d: like - log_q_of(e, s, d))
+elbo.mistake("One number for each picture: the mean comes later.", lambda *a: log_weight(*a).mean())
+
+# --- 11c.2: a posterior on a grid
 
 
 def grid_posterior(log_likelihood, cell):
@@ -47,7 +89,7 @@ grid.mistake(
 )
 grid.mistake("That is the log of the density.", lambda *a: grid_posterior(*a).log())
 
-# --- 11b.2: the rank of the truth (Talts and others 2018, arXiv:1804.06788)
+# --- 11c.3: the rank of the truth (Talts and others 2018, arXiv:1804.06788)
 
 
 def rank(samples, theta):
@@ -81,7 +123,7 @@ ranking.mistake(
     lambda samples, theta: (samples < theta).all(-1).sum(0),
 )
 
-# --- 11b.3: how often the densest region holds the truth (Hermans and others 2022, arXiv:2110.06581)
+# --- 11c.4: how often the densest region holds the truth (Hermans and others 2022, arXiv:2110.06581)
 
 
 def covered(log_q_samples, log_q_truth, level):
@@ -121,7 +163,7 @@ coverage.mistake(
     lambda samples, truth, level: (samples > truth).double().mean(0) < level,
 )
 
-# --- 11b.4: the density of an ensemble
+# --- 11c.5: the density of an ensemble
 
 
 def ensemble_log_prob(log_probs):
@@ -158,4 +200,4 @@ ensemble.mistake(
 ensemble.mistake("That is the density itself, not its log.", lambda logs: ensemble_log_prob(logs).exp())
 ensemble.mistake("That is the best of the flows at each point, no density.", lambda logs: logs.max(0).values)
 
-EXERCISES = [grid, ranking, coverage, ensemble]
+EXERCISES = [elbo, grid, ranking, coverage, ensemble]
