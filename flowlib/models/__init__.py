@@ -4,7 +4,16 @@
 """
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
-from flowlib.models.pretrained import load, names, planar_energies, residual_moons
+from flowlib.models.noise import gaussian_noise, noise_flow
+from flowlib.models.outliers import (
+    input_complexity,
+    likelihood_ratio,
+    neighbour_background,
+    png_bits,
+    surprise,
+    typicality,
+)
+from flowlib.models.pretrained import camera_noise, load, names, planar_energies, residual_moons
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
@@ -26,19 +35,26 @@ from flowlib.models.vectors import (
 )
 
 __all__ = [
+    "camera_noise",
     "density_ascent",
     "ffjord",
     "flow_matching",
+    "gaussian_noise",
     "gaussianization",
     "glow",
     "iaf",
+    "input_complexity",
+    "likelihood_ratio",
     "load",
     "maf",
     "names",
+    "neighbour_background",
     "nice",
     "nice_image",
+    "noise_flow",
     "planar_energies",
     "planar_flow",
+    "png_bits",
     "radial_flow",
     "real_nvp",
     "real_nvp_image",
@@ -49,7 +65,9 @@ __all__ = [
     "spline_flow",
     "spline_maf",
     "summary",
+    "surprise",
     "sylvester_flow",
     "transformer_flow",
     "transformer_image",
+    "typicality",
 ]

@@ -20,6 +20,7 @@ from flowlib.models import format_1, saved
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
+from flowlib.models.noise import noise_flow
 from flowlib.models.vectors import real_nvp, residual_flow
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 from flowlib.support.checks import check_choice
@@ -122,6 +123,19 @@ def residual_moons() -> Flow:
     """
     flow = residual_flow()
     flow.load_state_dict(safetensors.torch.load_file(FOLDER / "residual_moons.safetensors"))
+    return flow.eval()
+
+
+def camera_noise() -> Flow:
+    """The flow of notebook 11b: the noise of `flowlib.datasets.Camera` given clean patches 16 × 16 and ISO, in eval mode.
+
+    `python -m tools.noise` made it.
+
+    >>> camera_noise().sample(5, torch.full((257,), 0.5)).shape
+    torch.Size([5, 1, 16, 16])
+    """
+    flow = noise_flow()
+    flow.load_state_dict(safetensors.torch.load_file(FOLDER / "camera_noise.safetensors"))
     return flow.eval()
 
 

@@ -32,7 +32,9 @@ def build(name: str, **arguments) -> Flow:
 
 
 def test_every_recipe_is_here() -> None:
-    others = ["load", "names", "planar_energies", "residual_moons", "save", "summary"]
+    noise = ["camera_noise", "gaussian_noise", "noise_flow"]  # tests/models/test_noise.py
+    scores = ["input_complexity", "likelihood_ratio", "neighbour_background", "png_bits", "surprise", "typicality"]
+    others = [*noise, *scores, "load", "names", "planar_energies", "residual_moons", "save", "summary"]
     assert sorted([*ALL, *IMAGES, *others]) == models.__all__
 
 
