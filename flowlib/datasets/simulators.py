@@ -6,10 +6,10 @@ Everything is in grey levels, black 0 and white 255. A clean patch s is photogra
     u = A e Aᵀ,        e_i ~ t₄ / √2 independently       heavy tails, of variance 1; each pixel hears its neighbours
     y = clip(s + n, 0, 255)                              what is stored
 
-A is the square root of an autoregression of order one along rows and along columns (ρ = 0.6), so each u_i has variance 1
+A is the root of an autoregression of order one along rows and along columns (ρ = 0.6), so each u_i has variance 1
 and σ is the noise level function of the camera. The density given here is that of n *before* it is clipped: a clipped
-pixel has a probability, not a density. Nothing is lost by that. Clipping is one map for truth and model alike, and a map
-never makes two laws easier to tell apart: KL(clipped) ≤ KL(before).
+pixel has a probability, not a density. Nothing is lost by that. Clipping is one map for truth and model alike, and no
+map makes two laws easier to tell apart: KL(clipped) ≤ KL(before).
 
 Paper: Abdelhamed, Brubaker and Brown (2019, arXiv 1908.08453), Noise flow, sections 2 and 4, for real cameras.
 """
@@ -50,7 +50,7 @@ class Camera:
         return (0.2 + 0.02 * gain**2 + 0.02 * gain * torch.as_tensor(clean)).sqrt()
 
     def clean(self, n: int, seed: int = 0) -> Tensor:
-        """n patches (n, 1, H, W): two grey levels with a straight edge between them, as most of the world at 16 × 16."""
+        """n patches (n, 1, H, W): two grey levels with a straight edge between them, like much of the world."""
         draw = torch.Generator().manual_seed(check_count("Camera.clean", "seed", seed, 0))
         height, width = self.shape[1:]
         row, column = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)

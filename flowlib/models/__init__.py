@@ -13,7 +13,7 @@ from flowlib.models.outliers import (
     surprise,
     typicality,
 )
-from flowlib.models.pretrained import camera_noise, load, names, planar_energies, residual_moons
+from flowlib.models.pretrained import camera_noise, load, matched_moons, names, planar_energies, residual_moons
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vectors import (
@@ -47,6 +47,7 @@ __all__ = [
     "likelihood_ratio",
     "load",
     "maf",
+    "matched_moons",
     "names",
     "neighbour_background",
     "nice",

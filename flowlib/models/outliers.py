@@ -6,11 +6,11 @@
     likelihood_ratio   −log₂ p(x) + log₂ b(x)       less what a model b of the background needs (Ren et al. 2019)
 
 All are in **bits of a whole image**. A log-likelihood arrives in nats and is converted here, once: −log p / log 2. Who
-subtracts bits from nats, or bits a pixel from bits an image, weighs the two halves wrongly and may turn the result round.
+subtracts bits from nats, or bits a pixel from bits an image, weighs the two halves wrongly, and may get it backwards.
 
-Papers: Nalisnick et al. (2019, arXiv 1810.09136), Do deep generative models know what they don't know?, for the paradox;
-Nalisnick et al. (2020, arXiv 1906.02994), equation 6 with M = 1; Serrà et al. (2020, arXiv 1909.11480), equation 1; Ren
-et al. (2019, arXiv 1906.02845), equation 2.
+Papers: Nalisnick et al. (2019, arXiv 1810.09136), Do deep generative models know what they don't know?, the paradox;
+Nalisnick et al. (2020, arXiv 1906.02994), Detecting out-of-distribution inputs using typicality; Serrà et
+al. (2020, arXiv 1909.11480), Input complexity; Ren et al. (2019, arXiv 1906.02845), Likelihood ratios.
 """
 
 import zlib

@@ -21,7 +21,7 @@ from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.noise import noise_flow
-from flowlib.models.vectors import real_nvp, residual_flow
+from flowlib.models.vectors import flow_matching, real_nvp, residual_flow
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 from flowlib.support.checks import check_choice
 
@@ -40,6 +40,7 @@ MODELS: dict[str, Callable[..., Flow]] = {
     "transformer": transformer_image,
 }
 DEQUANTIZE = ("uniform", "variational")
+MATCHED = {"hidden": [64, 64], "steps": 16}  # the flows of notebook 10
 NOISE = {"couplings": 4, "width": 16, "blocks": 1}  # of variational noise; older cards have none, theirs is dense
 
 
@@ -106,8 +107,13 @@ def planar_energies() -> dict[str, dict[str, Tensor]]:
     >>> sorted(planar_energies()["u1, K = 2"])
     ['transform.b', 'transform.u', 'transform.w']
     """
+    return states_of("planar_energies")
+
+
+def states_of(file: str) -> dict[str, dict[str, Tensor]]:
+    """The state_dicts of several flows in one file, whose tensors are called "flow/parameter"."""
     states: dict[str, dict[str, Tensor]] = {}
-    for name, value in safetensors.torch.load_file(FOLDER / "planar_energies.safetensors").items():
+    for name, value in safetensors.torch.load_file(FOLDER / f"{file}.safetensors").items():
         flow, _, parameter = name.partition("/")
         states.setdefault(flow, {})[parameter] = value
     return states
@@ -126,8 +132,24 @@ def residual_moons() -> Flow:
     return flow.eval()
 
 
+def matched_moons() -> dict[str, Flow]:
+    """Three flows that learned two moons with noise 0.1 by flow matching, in eval mode: "straight" paths, "transport"
+    and "diffusion" (notebook 10).
+
+    `python -m tools.matched_moons` made them.
+
+    >>> matched_moons()["straight"].sample(5).shape
+    torch.Size([5, 2])
+    """
+    states = states_of("matched_moons")
+    flows = {name: flow_matching(**MATCHED).eval() for name in ("straight", "transport", "diffusion")}
+    for name, flow in flows.items():
+        flow.load_state_dict(states[name])
+    return flows
+
+
 def camera_noise() -> Flow:
-    """The flow of notebook 11b: the noise of `flowlib.datasets.Camera` given clean patches 16 × 16 and ISO, in eval mode.
+    """The flow of notebook 11b: noise of `flowlib.datasets.Camera` given clean 16 × 16 patches and ISO, in eval mode.
 
     `python -m tools.noise` made it.
 

@@ -17,10 +17,10 @@ AROUND = ((0, 1), (1, 1), (1, 0), (1, -1))  # rows up and columns left: where th
 class CausalFilter(Transform):
     """Each pixel hears the four neighbours that come before it in reading order: left, and the three above.
 
-    Map: x_i = z_i + Σ_k w_k x_{i−k}, with Σ_k |w_k| < 1; beyond the border is zero. Log-determinant: 0, because the
-    Jacobian is triangular in reading order with ones on its diagonal. Invertible always: z_i = x_i − Σ_k w_k x_{i−k} is
-    one pass; x is found by one triangular solve with a matrix of (H W)², so patches should be small. Two such layers, one
-    after the other, reach further than one.
+    Map: x_i = z_i + Σ_k w_k x_{i−k}, with Σ_k |w_k| < 1; beyond the border is zero.
+    Log-determinant: 0, because the Jacobian is triangular in reading order with ones on its diagonal.
+    Invertible always: z_i = x_i − Σ_k w_k x_{i−k} is one pass; x is found by one triangular solve with a matrix of
+    (H W)², so patches should be small. Two such layers, one after the other, reach further than one.
 
     Args:
         shape: (C, H, W); each channel is filtered by the same w.

@@ -1,10 +1,12 @@
 """A course notebook in a headless browser, all cells run; a failed test leaves a picture under failures/."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
+from xdist.scheduler import LoadScopeScheduling
 
 from tools.lab import ROOT, Server, find_browser, open_notebook, open_page, run_all
 
@@ -17,6 +19,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.path.is_relative_to(Path(__file__).parent):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+class ByPage(LoadScopeScheduling):
+    """What asks for one page goes to one worker, which runs its cells once; without a page, what stands in one file.
+    (The groups of `--dist loadgroup` are marks on identifiers that this pytest does not pass on.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        page = re.search(r"\[(\d\d.*)\]", nodeid)
+        return page[1] if page else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByPage:
+    return ByPage(config, log)
 
 
 @pytest.fixture(scope="session")

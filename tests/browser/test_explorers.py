@@ -10,12 +10,7 @@ PLAIN = ["05_coupling_layers", "04_training", "00_start_here", "10_infinitely_ma
 NOTEBOOKS = [*WITH_HANDLES, *WITH_IMAGES, *PLAIN]
 
 
-def pages(names: list[str]) -> list:
-    """The tests of one page go to one worker, which runs its cells once."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-
-
-@pytest.mark.parametrize("page", pages(NOTEBOOKS), indirect=True)
+@pytest.mark.parametrize("page", NOTEBOOKS, indirect=True)
 def test_every_slider_moves_its_picture(page):
     found = explorers(page)
     assert found, "no explorer on the page"
@@ -42,7 +37,7 @@ def check_slider(explorer: Explorer, number: int, slider) -> None:
     slider.press_until(home, back)
 
 
-@pytest.mark.parametrize("page", pages(WITH_HANDLES), indirect=True)
+@pytest.mark.parametrize("page", WITH_HANDLES, indirect=True)
 def test_a_handle_follows_the_mouse(page):
     held = [explorer for explorer in explorers(page) if explorer.handles]
     assert held, "no handle in any picture"

@@ -22,7 +22,7 @@ def test_the_whole_flow_proves_its_claims() -> None:
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
-    assert prove(Given(flow.transform, torch.rand(7))).passed
+    assert prove(Given(flow.transform, torch.rand(7))).holds
 
 
 @pytest.mark.parametrize(("left_out", "layers"), [({}, 5), ({"bins": 0}, 4), ({"bins": 0, "filters": 0}, 2)])

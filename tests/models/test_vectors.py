@@ -34,7 +34,7 @@ def build(name: str, **arguments) -> Flow:
 def test_every_recipe_is_here() -> None:
     noise = ["camera_noise", "gaussian_noise", "noise_flow"]  # tests/models/test_noise.py
     scores = ["input_complexity", "likelihood_ratio", "neighbour_background", "png_bits", "surprise", "typicality"]
-    others = [*noise, *scores, "load", "names", "planar_energies", "residual_moons", "save", "summary"]
+    others = [*noise, *scores, "load", "matched_moons", "names", "planar_energies", "residual_moons", "save", "summary"]
     assert sorted([*ALL, *IMAGES, *others]) == models.__all__
 
 
