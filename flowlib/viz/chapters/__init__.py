@@ -7,6 +7,7 @@ knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
 contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
 latent_explorers            ways between images, attributes, patch after patch
+noise_explorers             a camera's noise beside models of it; images turned down to black
 """
 
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
@@ -15,6 +16,7 @@ from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
 from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
+from flowlib.viz.chapters.noise_explorers import explore_black, explore_noise
 from flowlib.viz.chapters.scrub_layers import scrub_layers
 from flowlib.viz.chapters.scrub_time import scrub_time
 from flowlib.viz.chapters.scrub_training import scrub_training
@@ -25,7 +27,9 @@ __all__ = [
     "cut_or_chance",
     "drag_knots",
     "explore_attributes",
+    "explore_black",
     "explore_interpolation",
+    "explore_noise",
     "explore_scales",
     "image_panel",
     "losses",
