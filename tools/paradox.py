@@ -84,7 +84,7 @@ def direction(inside: str, outside: str) -> dict:
         each = surprise(log_p[who]) / dim
         sets[who] = {
             "bits": round(each.mean().item(), 3),
-            "deviation": round(each.std().item(), 3),
+            "median_bits": round(each.median().item(), 3),
             "png_bits": round(png_bits(pixels[who]).mean().item() / dim, 3),
             "background_bits": round(surprise(background(pixels[who])).mean().item() / dim, 3),
             "histogram": torch.histogram(each.clamp(EDGES[0], EDGES[-1]).double(),
