@@ -21,22 +21,23 @@ from flowlib.viz.engine.explorer import Explorer
 from flowlib.viz.engine.scene import Area, Dots, Label, Lines, Panel, Scene
 
 REACH, BINS, LOWEST = 7.0, 57, -4.5  # of a histogram: deviations to each side, bins, log₁₀ of the lowest density
+ISO = [100, 200, 400, 800, 1600, 3200]
 CONTRAST = 7.0  # deviations of noise from the darkest to the brightest grey of a patch
 
 
 def explore_noise(flow: Flow, camera: Camera, patches: int = 64, seed: int = 0) -> Explorer:
     """The noise of one grey level at one ISO: histograms of the truth and of a flow, the Gaussian of the noise level
-    function, and one stored patch of each, its contrast stretched.
+    function, and two stored patches of each, their contrast stretched.
 
     Args:
         flow: of patches of the camera's shape, with its context.
         camera: the truth.
-        patches: how many are drawn for a histogram.
+        patches: how many are drawn for a histogram, 6 or more.
         seed: of the noise. The same white noise serves all values of the sliders.
     """
     draw_noise = torch.Generator().manual_seed(seed)
     z = torch.randn(patches, camera.pixels, generator=draw_noise)
-    white = torch.randn(1, *camera.shape, generator=draw_noise)
+    white = torch.randn(2, *camera.shape, generator=draw_noise)
     middle = camera.context(torch.full((patches, *camera.shape), 128.0), 100.0)
     u = camera.noise(middle, seed) / camera.levels(middle)  # of deviation 1, at every level
     edges = np.linspace(-REACH, REACH, BINS + 1)
@@ -52,7 +53,7 @@ def explore_noise(flow: Flow, camera: Camera, patches: int = 64, seed: int = 0) 
     of_truth = curve(u)
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
-        grey, iso = values["s"], 100.0 * 2.0 ** values["stops"]
+        grey, iso = values["s"], values["iso"]
         clean = torch.full((patches, *camera.shape), float(grey))
         sigma = float(camera.noise_level(grey, iso))
         with evaluating():
@@ -69,14 +70,14 @@ def explore_noise(flow: Flow, camera: Camera, patches: int = 64, seed: int = 0) 
             (-REACH, REACH), (LOWEST, 0.0), "density of one pixel's noise, log₁₀", layers,
             equal=False, xlabel="noise in units of σ", height=280,
         )  # fmt: skip
-        noises = torch.stack([u[0].float(), made[0], white[0]]) * sigma  # (3, 1, H, W)
-        stored = camera.expose(clean[:3], noises) - clean[:3]
-        right = image_panel(0.5 + stored / (CONTRAST * sigma), 3, "truth, flow, Gaussian: what is stored")
+        noises = torch.stack([u[:2].float(), made[:2], white], 1).flatten(0, 1) * sigma  # (6, 1, H, W)
+        stored = camera.expose(clean[:6], noises) - clean[:6]
+        right = image_panel(0.5 + stored / (CONTRAST * sigma), 3, "stored: truth, flow, Gaussian")
         clipped = ((clean + u * sigma) != camera.expose(clean, u * sigma)).double().mean().item()
         numbers = [("ISO", f"{iso:,.0f}"), ("σ in grey levels", f"{sigma:.2f}"), ("clipped pixels", f"{clipped:.1%}")]
         return Scene([left, right], numbers)
 
-    controls = {"s": Slider(64, 0, 255, 5), "stops": Slider(3.0, 0.0, 5.0, 0.5, symbol="log₂ ISO/100")}
+    controls = {"s": Slider(64, 0, 255, 5), "iso": Choice(800, ISO, symbol="ISO")}
     alt = "histograms of a camera's noise, of a flow's and of a Gaussian, and a patch of each"
     return Explorer(draw, controls, alt=alt)
 
