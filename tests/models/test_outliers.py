@@ -1,8 +1,10 @@
 """Outlier scores: the units, the compressor and the background model."""
 
+import json
 import math
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -81,3 +83,14 @@ def test_bad_input_is_refused_in_words() -> None:
         likelihood_ratio(torch.zeros(2), torch.zeros(3))
     with pytest.raises(ValueError, match="known is empty"):
         typicality(torch.zeros(2), torch.zeros(0))
+
+
+def test_the_stored_table_shows_the_paradox_and_a_remedy() -> None:
+    """`python -m tools.paradox` made it."""
+    stored = json.loads((Path(__file__).parents[2] / "notebooks" / "data" / "paradox.json").read_text())
+    garments, digits = ({row["score"]: row for row in each["scores"]} for each in stored["directions"])
+    assert garments["surprise"]["high"] < 0.2 and digits["surprise"]["low"] > 0.95
+    assert min(each["input complexity"]["low"] for each in (garments, digits)) > 0.95
+    assert digits["nats less bits"]["high"] < 0.5 < garments["nats less bits"]["low"]  # the mistake shows in one alone
+    table = {row["score"]: row for row in stored["table"]["scores"]}
+    assert table["flow"]["low"] > max(table["Mahalanobis"]["high"], table["isolation forest"]["high"])
