@@ -11,7 +11,7 @@ and σ is the noise level function of the camera. The density given here is that
 pixel has a probability, not a density. Nothing is lost by that. Clipping is one map for truth and model alike, and no
 map makes two laws easier to tell apart: KL(clipped) ≤ KL(before).
 
-Paper: Abdelhamed, Brubaker and Brown (2019, arXiv 1908.08453), Noise flow, sections 2 and 4, for real cameras.
+Paper: Abdelhamed, Brubaker and Brown (2019, arXiv 1908.08453), Noise flow, for real cameras.
 """
 
 import math

@@ -60,7 +60,7 @@ def gaussian_noise(noise: Tensor, level: Tensor | float) -> Tensor:
     """log N(n; 0, σ²) of each patch: noise (n, C, H, W), one σ or one a pixel -> (n,). In nats.
 
     With σ = the deviation of all noise it is the plainest model; with σ = `Camera.noise_level(s, ISO)` it is the
-    heteroscedastic Gaussian that cameras are calibrated with (Foi et al. 2008, IEEE TIP 17(10), equation 1).
+    heteroscedastic Gaussian that cameras are calibrated with (Foi et al. 2008, IEEE TIP 17(10)).
 
     >>> gaussian_noise(torch.zeros(1, 1, 2, 2), 1.0)
     tensor([-3.6758])

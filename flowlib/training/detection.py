@@ -5,7 +5,7 @@
 0.5 is chance, 1 is perfect, and below 0.5 the score has its sign turned: outliers get the *lower* ones.
 
 Papers: Hanley and McNeil (1982), The meaning and use of the area under a ROC curve, Radiology 143; Efron and Tibshirani
-(1993), An introduction to the bootstrap, section 13.3 (percentile intervals).
+(1993), An introduction to the bootstrap, chapter 13 (percentile intervals).
 """
 
 from dataclasses import dataclass

@@ -25,8 +25,8 @@ class CausalFilter(Transform):
     Args:
         shape: (C, H, W); each channel is filtered by the same w.
 
-    Paper: a filter with a triangular matrix is the emerging convolution of Hoogeboom et al. (2019, arXiv 1901.11137),
-    section 3; the bound on w is ours.
+    Paper: a filter with a triangular matrix is the emerging convolution of Hoogeboom et al. (2019, arXiv 1901.11137); the
+    bound on w is ours.
 
     >>> layer = CausalFilter((1, 4, 4))
     >>> x, log_det = layer(torch.ones(2, 1, 4, 4))
@@ -84,7 +84,7 @@ class PerPixel(Transform):
         extra: how many numbers c the whole patch has, such as an ISO. The context is the patch of all c_i in reading
             order, then c: context_dim = C · H · W + extra.
 
-    Paper: Abdelhamed et al. (2019, arXiv 1908.08453), Noise flow, section 4.2: its signal-dependent layer is an affine
+    Paper: Abdelhamed et al. (2019, arXiv 1908.08453), Noise flow: its signal-dependent layer is an affine
     law with √(β₁ c_i + β₂) for m.
 
     >>> from flowlib.laws import Affine
