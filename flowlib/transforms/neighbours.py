@@ -25,8 +25,8 @@ class CausalFilter(Transform):
     Args:
         shape: (C, H, W); each channel is filtered by the same w.
 
-    Paper: a filter with a triangular matrix is the emerging convolution of Hoogeboom et al. (2019, arXiv 1901.11137); the
-    bound on w is ours.
+    Paper: a filter with a triangular matrix is the emerging convolution of Hoogeboom et al. (2019, arXiv 1901.11137).
+    The bound on w is ours.
 
     >>> layer = CausalFilter((1, 4, 4))
     >>> x, log_det = layer(torch.ones(2, 1, 4, 4))
