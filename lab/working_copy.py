@@ -21,7 +21,7 @@ def update(course: Path, own: Path) -> list[str]:
     record = own / RECORD
     copied = json.loads(record.read_text()) if record.exists() else {}
     said = []
-    for page in sorted(course.glob("[0-9][0-9]_*.ipynb")):
+    for page in sorted(course.glob("[0-9][0-9]*_*.ipynb")):
         copy, now = own / page.name, fingerprint(page)
         if copied.get(page.name) == now and copy.exists():
             continue

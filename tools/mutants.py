@@ -59,7 +59,7 @@ def run(code: str, **names: object) -> dict:
 
 def solutions() -> Iterator[tuple[str, str, str]]:
     """(exercise, the name of its function, the code that defines it), from the pages."""
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]*_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
         texts = [found for cell in cells if cell.cell_type == "markdown" for found in FOLDED.findall(cell.source)]

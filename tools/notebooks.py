@@ -37,7 +37,7 @@ MACHINE = re.compile(r"(?<![\w./])/(?:home|root|tmp|opt|work|Users|mnt)/[\w.-]+|
 
 
 def course() -> list[Path]:
-    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    return sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
 
 
 def tags(cell: NotebookNode) -> list[str]:

@@ -1,14 +1,16 @@
 """What the course's flows are fitted to: toy densities, energies, real tables, small images."""
 
-from flowlib.datasets import energies, images, strokes, tables, toy
+from flowlib.datasets import energies, images, simulators, strokes, tables, toy
 from flowlib.datasets.density import Density
 from flowlib.datasets.energies import Energy
 from flowlib.datasets.files import find
 from flowlib.datasets.images import ImageSet
 from flowlib.datasets.physics import Pendulum, Simulator, TwoMoons
+from flowlib.datasets.simulators import Camera
 from flowlib.datasets.tables import Table
 
 __all__ = [
+    "Camera",
     "Density",
     "Energy",
     "ImageSet",
@@ -19,6 +21,7 @@ __all__ = [
     "energies",
     "find",
     "images",
+    "simulators",
     "strokes",
     "tables",
     "toy",

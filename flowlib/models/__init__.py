@@ -4,8 +4,18 @@
 """
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
+from flowlib.models.noise import gaussian_noise, noise_flow
+from flowlib.models.outliers import (
+    input_complexity,
+    likelihood_ratio,
+    neighbour_background,
+    png_bits,
+    surprise,
+    typicality,
+)
 from flowlib.models.posterior import Ensemble, posterior_flow
 from flowlib.models.pretrained import (
+    camera_noise,
     digit_vaes,
     load,
     matched_moons,
@@ -38,21 +48,28 @@ from flowlib.models.vectors import (
 __all__ = [
     "VAE",
     "Ensemble",
+    "camera_noise",
     "density_ascent",
     "digit_vaes",
     "ffjord",
     "flow_matching",
+    "gaussian_noise",
     "gaussianization",
     "glow",
     "iaf",
+    "input_complexity",
+    "likelihood_ratio",
     "load",
     "maf",
     "matched_moons",
     "names",
+    "neighbour_background",
     "nice",
     "nice_image",
+    "noise_flow",
     "planar_energies",
     "planar_flow",
+    "png_bits",
     "posterior_flow",
     "posteriors",
     "radial_flow",
@@ -65,7 +82,9 @@ __all__ = [
     "spline_flow",
     "spline_maf",
     "summary",
+    "surprise",
     "sylvester_flow",
     "transformer_flow",
     "transformer_image",
+    "typicality",
 ]

@@ -20,6 +20,7 @@ from flowlib.models import format_1, saved
 from flowlib.models.checkpoint import Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
+from flowlib.models.noise import noise_flow
 from flowlib.models.posterior import Ensemble, posterior_flow
 from flowlib.models.vae import VAE
 from flowlib.models.vectors import flow_matching, real_nvp, residual_flow
@@ -181,6 +182,19 @@ def digit_vaes() -> dict[str, VAE]:
     for kind, vae in vaes.items():
         vae.load_state_dict(states[kind])
     return vaes
+
+
+def camera_noise() -> Flow:
+    """The flow of notebook 11b: noise of `flowlib.datasets.Camera` given clean 16 × 16 patches and ISO, in eval mode.
+
+    `python -m tools.noise` made it.
+
+    >>> camera_noise().sample(5, torch.full((257,), 0.5)).shape
+    torch.Size([5, 1, 16, 16])
+    """
+    flow = noise_flow()
+    flow.load_state_dict(safetensors.torch.load_file(FOLDER / "camera_noise.safetensors"))
+    return flow.eval()
 
 
 def build(card: Card, source: str = "build") -> PixelFlow:

@@ -3,6 +3,7 @@ likelihood, `fit_vae` by a bound, and the image trainer behind `flowlib train`; 
 judge posteriors."""
 
 from flowlib.training.calibration import c2st, coverage, ranks
+from flowlib.training.detection import Interval, auroc, auroc_interval
 from flowlib.training.fit import fit
 from flowlib.training.fit_energy import fit_energy
 from flowlib.training.fit_vae import fit_vae
@@ -10,4 +11,17 @@ from flowlib.training.greedy import fit_greedy
 from flowlib.training.history import History
 from flowlib.training.matching import fit_matching
 
-__all__ = ["History", "c2st", "coverage", "fit", "fit_energy", "fit_greedy", "fit_matching", "fit_vae", "ranks"]
+__all__ = [
+    "History",
+    "Interval",
+    "auroc",
+    "auroc_interval",
+    "c2st",
+    "coverage",
+    "fit",
+    "fit_energy",
+    "fit_greedy",
+    "fit_matching",
+    "fit_vae",
+    "ranks",
+]

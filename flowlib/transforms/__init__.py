@@ -10,6 +10,7 @@ from flowlib.transforms.gaussianization import Gaussianization, Marginals, White
 from flowlib.transforms.glow import GlowStep
 from flowlib.transforms.linear import Conv1x1, Linear, Permutation, Rotation
 from flowlib.transforms.multiscale import MultiScale
+from flowlib.transforms.neighbours import CausalFilter, PerPixel
 from flowlib.transforms.partition import Channels, Checkerboard, Partition
 from flowlib.transforms.planar import Planar, admissible
 from flowlib.transforms.radial import Radial
@@ -24,6 +25,7 @@ __all__ = [
     "ActNorm",
     "Amortized",
     "Autoregressive",
+    "CausalFilter",
     "Channels",
     "Checkerboard",
     "Continuous",
@@ -43,6 +45,7 @@ __all__ = [
     "MultiScale",
     "Partition",
     "Patches",
+    "PerPixel",
     "Permutation",
     "Planar",
     "PowerSeries",

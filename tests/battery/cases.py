@@ -19,6 +19,7 @@ from flowlib.transforms import (
     ActNorm,
     Amortized,
     Autoregressive,
+    CausalFilter,
     Channels,
     Checkerboard,
     Continuous,
@@ -38,6 +39,7 @@ from flowlib.transforms import (
     Partition,
     Patches,
     Permutation,
+    PerPixel,
     Planar,
     PowerSeries,
     Radial,
@@ -400,6 +402,17 @@ FAMILIES = [
             ("iaf", 3, lambda: Inverse(autoregressive(Affine(), MADE, 3, hidden=[16], context_dim=2))),
             ("real-nvp", 3, lambda: real_nvp(3, 2, [16], context_dim=2).eval().transform),
         )
+    ],
+    *[Case(f"causal-filter-{'x'.join(map(str, s))}", lambda s=s: CausalFilter(s), s) for s in ((1, 4, 3), (2, 1, 3))],
+    *[
+        Case(
+            f"given-per-pixel-{name}",
+            lambda law=law: Given(PerPixel(law(), MLP(3, law().n_params, [8]), (1, 2, 3), extra=2), [*CONTEXT] * 4),
+            (1, 2, 3),
+            move=0.05,
+        )
+        for name, law in LAWS.items()
+        if name != "additive"
     ],
     Case("on-first-coupling", lambda: OnFirst(coupling(Affine(), 3), 5), 5),
     Case("on-first-image", lambda: OnFirst(Squeeze((2, 2, 2)), 12, (3, 2, 2)), 12),

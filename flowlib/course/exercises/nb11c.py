@@ -28,7 +28,7 @@ def a_draw(n: int, dim: int, seed: int) -> tuple[Tensor, ...]:
 
 elbo = Exercise("11_log_weight", log_weight, inputs=[a_draw(4, 2, 1), a_draw(3, 5, 2), a_draw(6, 1, 3)])
 elbo.mistake(
-    "The log-determinant of the flow is missing. Without it there is no bound: a flow could shrink q to a point for free.",
+    "The log-determinant of the flow is missing. Without it there is no bound: a flow may shrink q for free.",
     lambda like, prior, e, s, d: like + prior - log_q_of(e, s, 0.0 * d),
 )
 elbo.mistake(

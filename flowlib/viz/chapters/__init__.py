@@ -8,6 +8,7 @@ mosaics, image_explorers    images, and explorers of models of them
 contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
 posteriors, codes           a posterior that follows its observation; that of an autoencoder's code
 latent_explorers            ways between images, attributes, patch after patch
+noise_explorers             a camera's noise beside models of it; images turned down to black
 """
 
 from flowlib.viz.chapters.codes import explore_codes
@@ -17,6 +18,7 @@ from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
 from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
+from flowlib.viz.chapters.noise_explorers import explore_black, explore_noise
 from flowlib.viz.chapters.posteriors import explore_pendulum, explore_two_moons
 from flowlib.viz.chapters.scrub_layers import scrub_layers
 from flowlib.viz.chapters.scrub_time import scrub_time
@@ -28,8 +30,10 @@ __all__ = [
     "cut_or_chance",
     "drag_knots",
     "explore_attributes",
+    "explore_black",
     "explore_codes",
     "explore_interpolation",
+    "explore_noise",
     "explore_pendulum",
     "explore_scales",
     "explore_two_moons",
