@@ -14,7 +14,8 @@ import torch
 
 from flowlib.datasets import toy
 from flowlib.models import flow_matching
-from flowlib.models.pretrained import FOLDER, MATCHED
+from flowlib.models.checkpoint import FOLDER
+from flowlib.models.of_pages import MATCHED
 from flowlib.training import fit_matching
 
 WEIGHTS = FOLDER / "matched_moons.safetensors"

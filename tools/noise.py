@@ -18,7 +18,7 @@ from torch import Tensor
 from flowlib import Flow
 from flowlib.datasets import Camera
 from flowlib.models import gaussian_noise, noise_flow
-from flowlib.models.pretrained import FOLDER
+from flowlib.models.checkpoint import FOLDER
 from flowlib.training import fit
 from tools.families import OUT as FAMILIES_OUT
 from tools.families import parameters

@@ -19,7 +19,7 @@ import torch
 from flowlib import Flow
 from flowlib.datasets import Pendulum, Simulator, TwoMoons
 from flowlib.models import Ensemble, posterior_flow, spline_flow
-from flowlib.models.pretrained import FOLDER
+from flowlib.models.checkpoint import FOLDER
 from flowlib.training import c2st, coverage, fit
 from tools.families import OUT as FAMILIES_OUT
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from flowlib import Flow
 from flowlib.datasets import toy
 from flowlib.models import residual_flow
-from flowlib.models.pretrained import FOLDER
+from flowlib.models.checkpoint import FOLDER
 from flowlib.training import fit
 from flowlib.transforms import Exact, PowerSeries, Residual, Roulette
 from flowlib.transforms.series import LogDet

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from flowlib.datasets import energies
 from flowlib.models import planar_flow
-from flowlib.models.pretrained import FOLDER
+from flowlib.models.checkpoint import FOLDER
 from flowlib.training import fit_energy
 
 LENGTHS, STARTS, STEPS, BATCH, LR = (2, 8, 32), 3, 4000, 256, 0.03

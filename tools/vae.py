@@ -18,7 +18,7 @@ from torch import Tensor
 
 from flowlib.datasets import images
 from flowlib.models import VAE
-from flowlib.models.pretrained import FOLDER
+from flowlib.models.checkpoint import FOLDER
 from flowlib.training import fit_vae
 from tools.families import OUT as FAMILIES_OUT
 

@@ -5,6 +5,14 @@
 
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.noise import gaussian_noise, noise_flow
+from flowlib.models.of_pages import (
+    camera_noise,
+    digit_vaes,
+    matched_moons,
+    planar_energies,
+    posteriors,
+    residual_moons,
+)
 from flowlib.models.outliers import (
     input_complexity,
     likelihood_ratio,
@@ -14,16 +22,7 @@ from flowlib.models.outliers import (
     typicality,
 )
 from flowlib.models.posterior import Ensemble, posterior_flow
-from flowlib.models.pretrained import (
-    camera_noise,
-    digit_vaes,
-    load,
-    matched_moons,
-    names,
-    planar_energies,
-    posteriors,
-    residual_moons,
-)
+from flowlib.models.pretrained import load, names
 from flowlib.models.saved import save
 from flowlib.models.summary import summary
 from flowlib.models.vae import VAE

@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+FOLDER = Path(__file__).parent / "trained"  # what comes with flowlib
 FORMAT, READABLE = 2, (1, 2)  # what is written, what can be read; see models/format_1.py
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 WHY_NOT = (

@@ -8,26 +8,20 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from flowlib.core import Flow
-from flowlib.datasets import Pendulum, TwoMoons, images
+from flowlib.datasets import images
 from flowlib.datasets.images import ImageSet
 from flowlib.datasets.own import own_images
 from flowlib.models import format_1, saved
-from flowlib.models.checkpoint import Card, fill, read
+from flowlib.models.checkpoint import FOLDER, Card, fill, read
 from flowlib.models.dequantizers import pixel_noise
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
-from flowlib.models.noise import noise_flow
-from flowlib.models.posterior import Ensemble, posterior_flow
-from flowlib.models.vae import VAE
-from flowlib.models.vectors import flow_matching, real_nvp, residual_flow
+from flowlib.models.vectors import real_nvp
 from flowlib.pixels.pixel_flow import PixelFlow, VariationalDequantize
 from flowlib.support.checks import check_choice
 
-FOLDER = Path(__file__).parent / "trained"
 DATA: dict[str, Callable[[], ImageSet]] = {
     "digits": images.digits,
     "mnist": images.mnist,
@@ -42,7 +36,6 @@ MODELS: dict[str, Callable[..., Flow]] = {
     "transformer": transformer_image,
 }
 DEQUANTIZE = ("uniform", "variational")
-MATCHED = {"hidden": [64, 64], "steps": 16}  # the flows of notebook 10
 NOISE = {"couplings": 4, "width": 16, "blocks": 1}  # of variational noise; older cards have none, theirs is dense
 
 
@@ -99,102 +92,6 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow | Fl
     model = build(format_1.card_of(card) if old else card, str(folder))
     fill(model, format_1.tensors_of(tensors, model) if old else tensors, str(folder))
     return model.to(device).eval()
-
-
-def planar_energies() -> dict[str, dict[str, Tensor]]:
-    """Planar flows of length 2, 8, 32 fitted to the energies u1 to u4: {"u1, K = 2": its state_dict, ...}.
-
-    `python -m tools.train_planar_energies` made them.
-
-    >>> sorted(planar_energies()["u1, K = 2"])
-    ['transform.b', 'transform.u', 'transform.w']
-    """
-    return states_of("planar_energies")
-
-
-def states_of(file: str) -> dict[str, dict[str, Tensor]]:
-    """The state_dicts of several flows in one file, whose tensors are called "flow/parameter"."""
-    states: dict[str, dict[str, Tensor]] = {}
-    for name, value in safetensors.torch.load_file(FOLDER / f"{file}.safetensors").items():
-        flow, _, parameter = name.partition("/")
-        states.setdefault(flow, {})[parameter] = value
-    return states
-
-
-def residual_moons() -> Flow:
-    """The residual flow of notebook 09, fitted to two moons with noise 0.05, in eval mode.
-
-    `python -m tools.residual_moons` made it.
-
-    >>> residual_moons().sample(5).shape
-    torch.Size([5, 2])
-    """
-    flow = residual_flow()
-    flow.load_state_dict(safetensors.torch.load_file(FOLDER / "residual_moons.safetensors"))
-    return flow.eval()
-
-
-def matched_moons() -> dict[str, Flow]:
-    """Three flows that learned two moons with noise 0.1 by flow matching, in eval mode: "straight" paths, "transport"
-    and "diffusion" (notebook 10).
-
-    `python -m tools.matched_moons` made them.
-
-    >>> matched_moons()["straight"].sample(5).shape
-    torch.Size([5, 2])
-    """
-    states = states_of("matched_moons")
-    flows = {name: flow_matching(**MATCHED).eval() for name in ("straight", "transport", "diffusion")}
-    for name, flow in flows.items():
-        flow.load_state_dict(states[name])
-    return flows
-
-
-def posteriors() -> dict[str, Ensemble]:
-    """Three posterior flows as one density for the simulators "two moons" and "pendulum", trained on 10,000 and
-    30,000 runs.
-
-    `python -m tools.posteriors` made them.
-
-    >>> posteriors()["pendulum"].sample(5, torch.zeros(8)).shape
-    torch.Size([5, 2])
-    """
-    states, found = states_of("posteriors"), {}
-    for name, task in {"two moons": TwoMoons(), "pendulum": Pendulum()}.items():
-        flows = [posterior_flow(task.low, task.high, task.observed).eval() for _ in range(3)]
-        for k, flow in enumerate(flows):
-            flow.load_state_dict(states[f"{name} {k}"])
-        found[name] = Ensemble(flows)
-    return found
-
-
-def digit_vaes() -> dict[str, VAE]:
-    """Two autoencoders of the 8 × 8 digits with codes of two numbers, by the kind of their posterior: "gaussian" and
-    "spline", in eval mode.
-
-    `python -m tools.vae` made them.
-
-    >>> digit_vaes()["spline"].sample(3).shape
-    torch.Size([3, 64])
-    """
-    states = states_of("digit_vaes")
-    vaes = {kind: VAE(64, 17, dim=2, posterior=kind).eval() for kind in ("gaussian", "spline")}
-    for kind, vae in vaes.items():
-        vae.load_state_dict(states[kind])
-    return vaes
-
-
-def camera_noise() -> Flow:
-    """The flow of notebook 11b: noise of `flowlib.datasets.Camera` given clean 16 × 16 patches and ISO, in eval mode.
-
-    `python -m tools.noise` made it.
-
-    >>> camera_noise().sample(5, torch.full((257,), 0.5)).shape
-    torch.Size([5, 1, 16, 16])
-    """
-    flow = noise_flow()
-    flow.load_state_dict(safetensors.torch.load_file(FOLDER / "camera_noise.safetensors"))
-    return flow.eval()
 
 
 def build(card: Card, source: str = "build") -> PixelFlow:

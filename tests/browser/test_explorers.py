@@ -8,6 +8,7 @@ WITH_HANDLES = ["03_planar_and_radial_flows", "06_splines_and_autoregressive_flo
 WITH_IMAGES = ["07_image_flows", "08_glow_and_transformer_flows"]
 PLAIN = ["05_coupling_layers", "04_training", "00_start_here", "10_infinitely_many_small_steps"]
 PLAIN += ["11b_noise_and_outliers"]
+WITH_HANDLES += ["11c_posteriors"]
 NOTEBOOKS = [*WITH_HANDLES, *WITH_IMAGES, *PLAIN]
 
 

@@ -26,7 +26,7 @@ def a_draw(n: int, dim: int, seed: int) -> tuple[Tensor, ...]:
     return (*own, drawn(n, dim, seed=seed + 2), 0.3 * drawn(n, dim, seed=seed + 3), drawn(n, seed=seed + 4))
 
 
-elbo = Exercise("11_log_weight", log_weight, inputs=[a_draw(4, 2, 1), a_draw(3, 5, 2), a_draw(6, 1, 3)])
+elbo = Exercise("11c_log_weight", log_weight, inputs=[a_draw(4, 2, 1), a_draw(3, 5, 2), a_draw(6, 1, 3)])
 elbo.mistake(
     "The log-determinant of the flow is missing. Without it there is no bound: a flow may shrink q for free.",
     lambda like, prior, e, s, d: like + prior - log_q_of(e, s, 0.0 * d),
@@ -63,7 +63,7 @@ def a_table(n: int, m: int, offset: float, seed: int) -> Tensor:
 
 
 grid = Exercise(
-    "11_grid_posterior",
+    "11c_grid_posterior",
     grid_posterior,
     inputs=[(a_table(3, 4, 0.5, 1), 0.25), (a_table(5, 2, -900.0, 2), 0.01), (a_table(2, 6, 3.0, 3), 1.5)],
 )
@@ -101,7 +101,7 @@ def cases(n: int, m: int, dim: int, seed: int) -> tuple[Tensor, Tensor]:
     return drawn(n, m, dim, seed=seed), drawn(m, dim, seed=seed + 9) + 0.05
 
 
-ranking = Exercise("11_rank", rank, inputs=[cases(6, 3, 2, 1), cases(9, 4, 1, 2), cases(5, 2, 3, 3)])
+ranking = Exercise("11c_rank", rank, inputs=[cases(6, 3, 2, 1), cases(9, 4, 1, 2), cases(5, 2, 3, 3)])
 ranking.mistake(
     "You counted the samples above the truth: the histogram is the mirror image, and a shift seems turned round.",
     lambda samples, theta: (samples > theta).sum(0),
@@ -138,7 +138,7 @@ def densities(n: int, m: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 coverage = Exercise(
-    "11_covered",
+    "11c_covered",
     covered,
     inputs=[(*densities(12, 10, 1), 0.5), (*densities(15, 8, 2), 0.81), (*densities(8, 14, 3), 0.3)],
 )
@@ -172,7 +172,7 @@ def ensemble_log_prob(log_probs):
 
 
 ensemble = Exercise(
-    "11_ensemble",
+    "11c_ensemble",
     ensemble_log_prob,
     inputs=[
         (2.0 * drawn(3, 5, seed=1),),

@@ -4,7 +4,8 @@ import pytest
 
 from flowlib import load
 from flowlib.__main__ import chance_of_noise
-from flowlib.models.pretrained import DATA, FOLDER, names
+from flowlib.models.checkpoint import FOLDER
+from flowlib.models.pretrained import DATA, names
 from flowlib.training.evaluation import Score
 from tests.training.trainer.runs import flowlib
 
