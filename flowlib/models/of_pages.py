@@ -72,6 +72,7 @@ def posteriors() -> dict[str, Ensemble]:
 
     `python -m tools.posteriors` made them.
 
+    >>> import torch
     >>> posteriors()["pendulum"].sample(5, torch.zeros(8)).shape
     torch.Size([5, 2])
     """
@@ -105,6 +106,7 @@ def camera_noise() -> Flow:
 
     `python -m tools.noise` made it.
 
+    >>> import torch
     >>> camera_noise().sample(5, torch.full((257,), 0.5)).shape
     torch.Size([5, 1, 16, 16])
     """
