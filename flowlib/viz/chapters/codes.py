@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from flowlib.models import VAE
@@ -15,7 +16,8 @@ from flowlib.viz.engine.explorer import Explorer
 from flowlib.viz.engine.scene import Heat, Panel, Scene
 from flowlib.viz.flows.plane import pixels
 
-WINDOW, FINE, COARSE = (-4.5, 4.5), 141, 61  # of the codes; pixels a side at rest and while the hand moves
+PLANE, NEAR = (-4.5, 4.5), 0.5  # where codes are looked for; half the side of what is shown around the best of them
+SEARCH, FINE, COARSE, DRAWS = 91, 121, 61, 1000  # pixels a side; draws of the ELBO
 
 
 def explore_codes(vaes: Mapping[str, VAE], x: Tensor) -> Explorer:
@@ -26,28 +28,40 @@ def explore_codes(vaes: Mapping[str, VAE], x: Tensor) -> Explorer:
         x: pictures as rows, (n, pixels).
 
     >>> from flowlib.models import digit_vaes
+    >>> import torch
     >>> len(explore_codes(digit_vaes(), torch.zeros(3, 64)).scene.panels)
     3
     """
     side = math.isqrt(x.shape[-1])
+    noise = torch.randn(DRAWS, 1, 2, generator=torch.Generator().manual_seed(0))
+    best: dict[tuple[str, int], Tensor] = {}
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
-        vae, row = vaes[values["q"]], x[values["digit"]][None]
-        z, cell = pixels(WINDOW, WINDOW, FINE if fine else COARSE)  # (H, W, 2)
-        codes = z.reshape(-1, 1, 2)
-        joint = (vae.log_likelihood(row.float(), codes) + vae.prior.log_prob(codes)).reshape(z.shape[:2])
-        evidence = joint.flatten().logsumexp(0) + math.log(cell)  # log p(x)
-        log_q = vae.log_q(row, codes).reshape(z.shape[:2])
-        gap = (log_q.exp() * (log_q - joint + evidence)).sum() * cell
-        exact, guess = (joint - evidence).exp(), log_q.exp()
+        name, digit = values["q"], values["digit"]
+        vae, row = vaes[name], x[digit][None]
+
+        def joint(z: Tensor) -> Tensor:
+            """log p(x, z) on pixels (H, W, 2)."""
+            codes = z.reshape(-1, 1, 2)
+            return (vae.log_likelihood(row.float(), codes) + vae.prior.log_prob(codes)).reshape(z.shape[:2])
+
+        if (name, digit) not in best:
+            everywhere = pixels(PLANE, PLANE, SEARCH)[0]
+            best[name, digit] = everywhere.reshape(-1, 2)[joint(everywhere).argmax()]
+        xlim, ylim = ((at - NEAR, at + NEAR) for at in best[name, digit].tolist())
+        z, cell = pixels(xlim, ylim, FINE if fine else COARSE)  # (H, W, 2)
+        log_p = joint(z)
+        evidence = log_p.flatten().logsumexp(0) + math.log(cell)  # log p(x): no code far away explains x
+        elbo = vae.log_weights(row, noise).mean()
+        exact, guess = (log_p - evidence).exp(), vae.log_q(row, z.reshape(-1, 1, 2)).reshape(z.shape[:2]).exp()
         look = {"scale": 0.4 * float(exact.max())}
         panels = [
             image_panel(row.reshape(1, 1, side, side) / vae.throws, 1, "x"),
-            Panel(WINDOW, WINDOW, "p(z | x), exact", [Heat(exact, "base", **look)]),
-            Panel(WINDOW, WINDOW, f"q(z | x), {values['q']}", [Heat(guess, "data", **look)]),
+            Panel(xlim, ylim, "p(z | x), exact", [Heat(exact, "base", **look)]),
+            Panel(xlim, ylim, f"q(z | x), {name}", [Heat(guess, "data", **look)]),
         ]
-        numbers = [("log p(x)", f"{evidence:.2f}"), ("KL(q ‖ p)", f"{gap:.2f}"), ("ELBO", f"{evidence - gap:.2f}")]
-        return Scene(panels, [(name, text.replace("-", "−") + " nats") for name, text in numbers])
+        numbers = [("log p(x)", evidence), ("KL(q ‖ p)", evidence - elbo), ("ELBO", elbo)]
+        return Scene(panels, [(word, f"{value:.2f} nats".replace("-", "−")) for word, value in numbers])
 
     return Explorer(
         draw,

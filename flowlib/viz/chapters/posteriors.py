@@ -96,6 +96,6 @@ def explore_pendulum(q: Flow | Ensemble) -> Explorer:
 
     return Explorer(
         draw,
-        {"length": Slider(1.0, 0.4, 2.9, 0.05, unit=" m"), "friction": Slider(0.3, 0.05, 0.95, 0.05, unit=" 1/s")},
+        {"length": Slider(1.0, 0.4, 2.9, 0.05, symbol="L"), "friction": Slider(0.3, 0.05, 0.95, 0.05, symbol="c")},
         alt="Left eight readings of a pendulum and swings that fit them, right the posterior of length and friction",
     )

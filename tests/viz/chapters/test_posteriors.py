@@ -2,8 +2,9 @@
 
 import torch
 
-from flowlib.models import posteriors
-from flowlib.viz import explore_pendulum, explore_two_moons
+from flowlib.datasets import images
+from flowlib.models import digit_vaes, posteriors
+from flowlib.viz import explore_codes, explore_pendulum, explore_two_moons
 
 
 def test_two_moons_follow_their_observation() -> None:
@@ -28,3 +29,13 @@ def test_a_pendulum_is_found_near_its_truth() -> None:
     explorer.set(length=2.0, friction=0.5)
     (_, length), (_, friction) = explorer.scene.numbers
     assert abs(float(length.split(" ")[0]) - 2.0) < 0.3 and abs(float(friction.split(" ")[0]) - 0.5) < 0.3
+
+
+def test_an_elbo_is_below_the_likelihood_by_the_kl_on_every_digit() -> None:
+    explorer = explore_codes(digit_vaes(), images.digits().test.images[:6].flatten(1))
+    for kind in ("gaussian", "spline"):
+        for digit in range(6):
+            scene = explorer.scene_at(digit=digit, q=kind)
+            evidence, gap, elbo = (float(text.split(" ")[0].replace("−", "-")) for _, text in scene.numbers)
+            assert gap > 0 and abs(evidence - gap - elbo) < 0.02
+            assert scene.panels[1].xlim == scene.panels[2].xlim
