@@ -12,7 +12,7 @@ BURST = 5  # key presses
 
 # The picture at rest, once it is unlike `unlike` (if given): a hash of all pixels. The kernel answers in order, so its
 # answer comes after those to all moves before; what ipywidgets held back meanwhile goes out then, so a picture rests if
-# it is fine and the next answer finds it the same.
+# it is fine and the next two answers find it the same.
 SETTLED = """async (canvas, [unlike, timeout]) => {
     const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
     const hash = () => {
@@ -23,13 +23,16 @@ SETTLED = """async (canvas, [unlike, timeout]) => {
         return String(value >>> 0);
     };
     const end = performance.now() + timeout;
-    for (let last = null, now = null; ; last = now) {
+    let last = null, same = 0;
+    while ((same < 2 || last === unlike) && performance.now() < end) {
         await kernel.requestKernelInfo();
         await new Promise(next => setTimeout(next, 60));
-        now = hash();
+        const now = hash();
         const rests = now === last && canvas.ariaBusy !== 'true' && kernel.status === 'idle';
-        if ((rests && now !== unlike) || performance.now() > end) return now;
+        same = rests ? same + 1 : 0;
+        last = now;
     }
+    return last;
 }"""
 
 
