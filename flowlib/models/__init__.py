@@ -3,6 +3,9 @@
 `summary(flow)` prints what is in one; `save` stores one, `load` brings one that was trained before.
 """
 
+from flowlib.models.anomaly import FastFlow, Scores, fast_flow
+from flowlib.models.anomaly_baselines import NearestPatches, PixelGaussians, WholeGaussian
+from flowlib.models.features import Features, efficientnet_lite0, texture_features
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.pretrained import load, matched_moons, names, planar_energies, residual_moons
 from flowlib.models.saved import save
@@ -26,7 +29,15 @@ from flowlib.models.vectors import (
 )
 
 __all__ = [
+    "FastFlow",
+    "Features",
+    "NearestPatches",
+    "PixelGaussians",
+    "Scores",
+    "WholeGaussian",
     "density_ascent",
+    "efficientnet_lite0",
+    "fast_flow",
     "ffjord",
     "flow_matching",
     "gaussianization",
@@ -51,6 +62,7 @@ __all__ = [
     "spline_maf",
     "summary",
     "sylvester_flow",
+    "texture_features",
     "transformer_flow",
     "transformer_image",
 ]
