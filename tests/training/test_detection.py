@@ -80,7 +80,7 @@ def test_a_threshold_leaves_its_part_of_normal_images() -> None:
 
 def test_a_small_flow_finds_the_defects_of_textures() -> None:
     data, extract = textures(tiles=30, defective=10, seed=3), texture_features()
-    train, held, test = split_by_group(data)
+    train, held, test = split_by_group(data, parts=(0.5, 0.2))
     maps = extract(data.images)
     model = fast_flow([x.shape[1:] for x in maps], couplings=2, width=16)
     for flow, x in zip(model.flows, maps, strict=True):
