@@ -8,6 +8,7 @@ matplotlib paint it.
 
 from flowlib.viz.chapters import (
     bin_width,
+    choose_alarm,
     cobweb,
     cut_or_chance,
     drag_knots,
@@ -15,6 +16,7 @@ from flowlib.viz.chapters import (
     explore_interpolation,
     explore_scales,
     image_panel,
+    inject_defect,
     losses,
     redraw,
     scale_names,
@@ -71,6 +73,7 @@ __all__ = [
     "Vector",
     "area_stays_one",
     "bin_width",
+    "choose_alarm",
     "cobweb",
     "cut_or_chance",
     "density",
@@ -83,6 +86,7 @@ __all__ = [
     "explore_scales",
     "filmstrip",
     "image_panel",
+    "inject_defect",
     "losses",
     "pairs",
     "redraw",

@@ -4,7 +4,12 @@ import pytest
 
 from tests.browser.explorers import Explorer, explorers
 
-WITH_HANDLES = ["03_planar_and_radial_flows", "06_splines_and_autoregressive_flows", "09_residual_flows"]
+WITH_HANDLES = [
+    "03_planar_and_radial_flows",
+    "06_splines_and_autoregressive_flows",
+    "09_residual_flows",
+    "11a_anomalies",
+]
 WITH_IMAGES = ["07_image_flows", "08_glow_and_transformer_flows"]
 PLAIN = ["05_coupling_layers", "04_training", "00_start_here", "10_infinitely_many_small_steps"]
 NOTEBOOKS = [*WITH_HANDLES, *WITH_IMAGES, *PLAIN]

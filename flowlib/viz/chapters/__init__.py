@@ -6,10 +6,12 @@ scrub_time                  continuous flows at every time
 knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
 contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
+defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 """
 
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
+from flowlib.viz.chapters.defects import choose_alarm, inject_defect
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
@@ -21,6 +23,7 @@ from flowlib.viz.chapters.scrub_training import scrub_training
 
 __all__ = [
     "bin_width",
+    "choose_alarm",
     "cobweb",
     "cut_or_chance",
     "drag_knots",
@@ -28,6 +31,7 @@ __all__ = [
     "explore_interpolation",
     "explore_scales",
     "image_panel",
+    "inject_defect",
     "losses",
     "redraw",
     "scale_names",
