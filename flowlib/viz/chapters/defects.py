@@ -8,10 +8,16 @@ from torch import Tensor
 from flowlib.datasets import scratch
 from flowlib.models import FastFlow, Features
 from flowlib.training import auroc
-from flowlib.viz.chapters.mosaics import image_panel
 from flowlib.viz.engine.controls import Point, Slider
 from flowlib.viz.engine.explorer import Explorer
-from flowlib.viz.engine.scene import Area, Lines, Panel, Scene
+from flowlib.viz.engine.scene import Area, Heat, Lines, Panel, Scene
+
+
+def on_pixels(values: Tensor, size: int, title: str, role: str) -> Panel:
+    """Numbers from 0 to 1, (h, w), as an image on a square of `size`, row 0 at the top."""
+    shown = values.clamp(0, 0.99).flip(0)
+    heat = Heat(shown / (1 - shown), role, scale=1.0)
+    return Panel((0, size), (0, size), title, [heat], xticks=False, yticks=False)
 
 
 def inject_defect(model: FastFlow, features: Features, image: Tensor, alarm: float) -> Explorer:
@@ -31,8 +37,8 @@ def inject_defect(model: FastFlow, features: Features, image: Tensor, alarm: flo
         scratched, _ = scratch(image, *ends, light=values["light"])
         scratched = scratched.clamp(0, 1)
         scores = model.score(features(scratched[None, None]))
-        shown = ((scores.pixels - normal.mean()) / (2 * (alarm - float(normal.mean())))).clamp(0, 0.99)  # alarm: half
-        panels = [image_panel(scratched[None, None], 1, "the tile"), image_panel(shown[:, None], 1, "−log p", "base")]
+        shown = (scores.pixels - normal.mean()) / (2 * (alarm - float(normal.mean())))  # alarm: half
+        panels = [on_pixels(scratched, size, "the tile", "data"), on_pixels(shown[0], size, "−log p", "base")]
         worst = float(scores.images)
         numbers = [("worst pixel", f"{worst:.2f}"), ("alarm above", f"{alarm:.2f}")]
         return Scene(panels, numbers, (worst <= alarm, "no alarm" if worst <= alarm else "alarm"))
@@ -45,10 +51,11 @@ def inject_defect(model: FastFlow, features: Features, image: Tensor, alarm: flo
     return Explorer(draw, controls, alt="a tile with a scratch, and the score of each pixel")
 
 
-def choose_alarm(normal: Tensor, anomalous: Tensor) -> Explorer:
-    """A threshold on scores of normal (n,) and anomalous images (m,): the histogram, and the place on the ROC curve."""
+def choose_alarm(normal: Tensor, anomalous: Tensor, start: float) -> Explorer:
+    """A threshold on scores of normal (n,) and anomalous images (m,), from `start`: the histogram and the ROC curve."""
     both = torch.cat([normal, anomalous])
-    low, high = float(both.min()), float(both.quantile(0.95))
+    low = float(both.min())
+    high = low + 4 * float(normal.max() - low)  # what lies beyond stands in the last bar
     area = auroc(both.numpy(), (torch.arange(len(both)) >= len(normal)).numpy())
     edges = torch.linspace(low, high, 25)
     cuts = torch.cat([both.sort().values, both.max()[None] + 1])
@@ -72,5 +79,8 @@ def choose_alarm(normal: Tensor, anomalous: Tensor) -> Explorer:
         numbers = [("false alarms", f"{false:.0%}"), ("found", f"{found:.0%}"), ("AUROC", f"{area:.2f}")]
         return Scene([left, right], numbers)
 
-    start = float(normal.quantile(0.9))
-    return Explorer(draw, {"t": Slider(start, low, high)}, alt="a threshold on two histograms and on the ROC curve")
+    return Explorer(
+        draw,
+        {"t": Slider(start, low, high, (high - low) / 200)},
+        alt="a threshold on two histograms and on the ROC curve",
+    )
