@@ -17,13 +17,17 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Made by `python -m tools.lock`, which says how. torch is installed first, on a line of its own.\n"
+UNLOCKED = {"anomaly"}  # weights that few need; pyproject.toml pins them
 CUDA = ("nvidia-", "cuda-", "triton")
 
 
 def declared() -> list[Requirement]:
-    """What pyproject.toml asks for, with all extras, and the build tool."""
+    """What pyproject.toml asks for, with its extras, and the build tool."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    groups = [project["project"]["dependencies"], *project["project"]["optional-dependencies"].values()]
+    extras = {
+        name: lines for name, lines in project["project"]["optional-dependencies"].items() if name not in UNLOCKED
+    }
+    groups = [project["project"]["dependencies"], *extras.values()]
     return [Requirement(line) for group in [*groups, project["build-system"]["requires"]] for line in group]
 
 

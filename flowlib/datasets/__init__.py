@@ -5,15 +5,18 @@ from flowlib.datasets.density import Density
 from flowlib.datasets.energies import Energy
 from flowlib.datasets.files import find
 from flowlib.datasets.images import ImageSet
+from flowlib.datasets.inspection import Inspection, magnetic_tiles, mvtec, split_by_group
 from flowlib.datasets.physics import Pendulum, Simulator, TwoMoons
 from flowlib.datasets.simulators import Camera
 from flowlib.datasets.tables import Table
+from flowlib.datasets.textures import scratch, textures
 
 __all__ = [
     "Camera",
     "Density",
     "Energy",
     "ImageSet",
+    "Inspection",
     "Pendulum",
     "Simulator",
     "Table",
@@ -21,8 +24,13 @@ __all__ = [
     "energies",
     "find",
     "images",
+    "magnetic_tiles",
+    "mvtec",
+    "scratch",
     "simulators",
+    "split_by_group",
     "strokes",
     "tables",
+    "textures",
     "toy",
 ]

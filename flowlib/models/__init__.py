@@ -3,6 +3,9 @@
 `summary(flow)` prints what is in one; `save` stores one, `load` brings one that was trained before.
 """
 
+from flowlib.models.anomaly import FastFlow, Scores, fast_flow
+from flowlib.models.anomaly_baselines import NearestPatches, PixelGaussians, WholeGaussian
+from flowlib.models.features import Features, efficientnet_lite0, texture_features
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.noise import gaussian_noise, noise_flow
 from flowlib.models.of_pages import (
@@ -47,9 +50,17 @@ from flowlib.models.vectors import (
 __all__ = [
     "VAE",
     "Ensemble",
+    "FastFlow",
+    "Features",
+    "NearestPatches",
+    "PixelGaussians",
+    "Scores",
+    "WholeGaussian",
     "camera_noise",
     "density_ascent",
     "digit_vaes",
+    "efficientnet_lite0",
+    "fast_flow",
     "ffjord",
     "flow_matching",
     "gaussian_noise",
@@ -83,6 +94,7 @@ __all__ = [
     "summary",
     "surprise",
     "sylvester_flow",
+    "texture_features",
     "transformer_flow",
     "transformer_image",
     "typicality",

@@ -17,7 +17,7 @@ An autoregressive conditioner has two faces that agree exactly:
 A `Field` says which way a point moves at a time, v(t, x): the conditioner of `Continuous`; `VelocityMLP` is one.
 """
 
-from flowlib.nets.convolutional import ConvNet, GlowNet
+from flowlib.nets.convolutional import ConvNet, GlowNet, PixelNet
 from flowlib.nets.field import Field, VelocityMLP
 from flowlib.nets.lipschitz import LipschitzConv2d, LipschitzConvNet, LipschitzLinear, LipschitzMLP, LipSwish
 from flowlib.nets.made import MADE
@@ -38,5 +38,6 @@ __all__ = [
     "LipschitzLinear",
     "LipschitzMLP",
     "PatchTransformer",
+    "PixelNet",
     "VelocityMLP",
 ]

@@ -122,3 +122,41 @@ def as_one_batch(x: Tensor, context: Tensor | None, context_dim: int) -> tuple[T
     if check_context(context, context_dim) is None:
         return images, None
     return images, context.to(x.dtype).expand(*x.shape[:-3], context_dim).reshape(-1, context_dim)
+
+
+class PixelNet(nn.Module):
+    """Two convolutions of one kernel size with a ReLU between them, for couplings of feature maps.
+
+    Of kernel 1 it looks at each pixel alone, of kernel 3 at its neighbors within two pixels; there is no norm over the
+    image, so a defect changes the answer in its own neighborhood only.
+
+    Args:
+        inputs, outputs: channels.
+        width: channels inside.
+        kernel: 1 or 3.
+
+    Paper: Yu et al. (2021), FastFlow, section 3.2, arXiv 2111.07677 (3 × 3 and 1 × 1 in turns).
+
+    >>> PixelNet(2, 4, width=8, kernel=1)(torch.zeros(5, 2, 6, 6)).shape
+    torch.Size([5, 4, 6, 6])
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int = 32, kernel: int = 3):
+        super().__init__()
+        if kernel not in (1, 3):
+            raise ValueError(f"PixelNet: kernel must be 1 or 3; got {kernel!r}.")
+        self.inputs, self.outputs = (
+            check_count("PixelNet", "inputs", inputs),
+            check_count("PixelNet", "outputs", outputs),
+        )
+        self.first = nn.Conv2d(inputs, check_count("PixelNet", "width", width), kernel, padding=kernel // 2)
+        self.last = start_at_zero(nn.Conv2d(width, outputs, kernel, padding=kernel // 2))
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        images, _ = as_one_batch(x, context, 0)
+        params = self.last(relu(self.first(images)))
+        return params.reshape(*x.shape[:-3], *params.shape[1:])
+
+    def extra_repr(self) -> str:
+        kernel = self.last.kernel_size[0]
+        return f"{self.inputs} → {self.last.in_channels} → {self.outputs}, {kernel} × {kernel}"

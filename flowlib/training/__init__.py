@@ -3,6 +3,7 @@ likelihood, `fit_vae` by a bound, and the image trainer behind `flowlib train`; 
 judge posteriors."""
 
 from flowlib.training.calibration import c2st, coverage, ranks
+from flowlib.training.defects import PixelTest, au_pro, interval, threshold
 from flowlib.training.detection import Interval, auroc, auroc_interval
 from flowlib.training.fit import fit
 from flowlib.training.fit_energy import fit_energy
@@ -14,6 +15,8 @@ from flowlib.training.matching import fit_matching
 __all__ = [
     "History",
     "Interval",
+    "PixelTest",
+    "au_pro",
     "auroc",
     "auroc_interval",
     "c2st",
@@ -23,5 +26,7 @@ __all__ = [
     "fit_greedy",
     "fit_matching",
     "fit_vae",
+    "interval",
     "ranks",
+    "threshold",
 ]

@@ -8,6 +8,7 @@ matplotlib paint it.
 
 from flowlib.viz.chapters import (
     bin_width,
+    choose_alarm,
     cobweb,
     cut_or_chance,
     drag_knots,
@@ -20,6 +21,7 @@ from flowlib.viz.chapters import (
     explore_scales,
     explore_two_moons,
     image_panel,
+    inject_defect,
     losses,
     redraw,
     scale_names,
@@ -76,6 +78,7 @@ __all__ = [
     "Vector",
     "area_stays_one",
     "bin_width",
+    "choose_alarm",
     "cobweb",
     "cut_or_chance",
     "density",
@@ -93,6 +96,7 @@ __all__ = [
     "explore_two_moons",
     "filmstrip",
     "image_panel",
+    "inject_defect",
     "losses",
     "pairs",
     "redraw",

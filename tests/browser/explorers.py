@@ -10,11 +10,14 @@ from playwright.sync_api import ElementHandle, Page
 TIMEOUT = 20_000  # ms, the wait for a picture that must come
 BURST = 5  # key presses
 
-# The picture at rest, once it is unlike `unlike` (if given): a hash of all pixels. The kernel answers in order, so its
-# answer comes after those to all moves before; what ipywidgets held back meanwhile goes out then, so a picture rests if
-# it is fine and the next two answers find it the same.
-SETTLED = """async (canvas, [unlike, timeout]) => {
+ANSWERS = 6  # of the kernel, one after the other, that leave a picture as it is: then it rests
+
+# The picture at rest, once it is unlike `unlike` (if given): a hash of all pixels. A busy kernel answers late: a wait
+# that is counted in its answers grows with the load of the machine. One would do if nothing were under way; ipywidgets
+# holds back what is moved while a picture is drawn, and sends it when that is done.
+SETTLED = """async (canvas, [unlike, answers, timeout]) => {
     const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
+    const widget = [...kernel._comms.values()].find(comm => comm.targetName === 'jupyter.widget');
     const hash = () => {
         const pixels = new Uint32Array(
             canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
@@ -24,8 +27,8 @@ SETTLED = """async (canvas, [unlike, timeout]) => {
     };
     const end = performance.now() + timeout;
     let last = null, same = 0;
-    while ((same < 2 || last === unlike) && performance.now() < end) {
-        await kernel.requestKernelInfo();
+    while ((same < answers || last === unlike) && performance.now() < end) {
+        await widget.send({method: 'custom', content: {}}).done;
         await new Promise(next => setTimeout(next, 60));
         const now = hash();
         const rests = now === last && canvas.ariaBusy !== 'true' && kernel.status === 'idle';
@@ -102,7 +105,7 @@ class Explorer:
 
     def picture(self, unlike: str | None = None) -> str:
         """A hash of the picture at rest; with `unlike`, of the next one that is at rest."""
-        return self.canvas.evaluate(SETTLED, [unlike, TIMEOUT])
+        return self.canvas.evaluate(SETTLED, [unlike, ANSWERS, TIMEOUT])
 
 
 def explorers(page: Page) -> list[Explorer]:

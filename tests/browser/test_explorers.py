@@ -4,11 +4,21 @@ import pytest
 
 from tests.browser.explorers import Explorer, explorers
 
-WITH_HANDLES = ["03_planar_and_radial_flows", "06_splines_and_autoregressive_flows", "09_residual_flows"]
+WITH_HANDLES = [
+    "03_planar_and_radial_flows",
+    "06_splines_and_autoregressive_flows",
+    "09_residual_flows",
+    "11a_anomalies",
+    "11c_posteriors",
+]
 WITH_IMAGES = ["07_image_flows", "08_glow_and_transformer_flows"]
-PLAIN = ["05_coupling_layers", "04_training", "00_start_here", "10_infinitely_many_small_steps"]
-PLAIN += ["11b_noise_and_outliers"]
-WITH_HANDLES += ["11c_posteriors"]
+PLAIN = [
+    "05_coupling_layers",
+    "04_training",
+    "00_start_here",
+    "10_infinitely_many_small_steps",
+    "11b_noise_and_outliers",
+]
 NOTEBOOKS = [*WITH_HANDLES, *WITH_IMAGES, *PLAIN]
 
 

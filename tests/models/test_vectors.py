@@ -35,7 +35,19 @@ def test_every_recipe_is_here() -> None:
     noise = ["camera_noise", "gaussian_noise", "noise_flow"]  # tests/models/test_noise.py
     scores = ["input_complexity", "likelihood_ratio", "neighbour_background", "png_bits", "surprise", "typicality"]
     posterior = ["Ensemble", "VAE", "digit_vaes", "posterior_flow", "posteriors"]  # test_posterior.py, test_vae.py
-    others = [*noise, *scores, *posterior, "load", "matched_moons", "names", "planar_energies", "residual_moons"]
+    tiles = ["FastFlow", "Features", "NearestPatches", "PixelGaussians", "Scores", "WholeGaussian"]  # test_anomaly.py
+    tiles += ["efficientnet_lite0", "fast_flow", "texture_features"]
+    others = [
+        *noise,
+        *scores,
+        *posterior,
+        *tiles,
+        "load",
+        "matched_moons",
+        "names",
+        "planar_energies",
+        "residual_moons",
+    ]
     assert sorted([*ALL, *IMAGES, *others, "save", "summary"]) == sorted(models.__all__)
 
 

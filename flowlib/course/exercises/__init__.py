@@ -9,12 +9,27 @@ the inputs to try, and the wrong answers that many people give, each under the s
 
 from collections.abc import Callable
 
-from flowlib.course.exercises import nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11b, nb11c
+from flowlib.course.exercises import (
+    nb00,
+    nb01,
+    nb02,
+    nb03,
+    nb04,
+    nb05,
+    nb06,
+    nb07,
+    nb08,
+    nb09,
+    nb10,
+    nb11a,
+    nb11b,
+    nb11c,
+)
 from flowlib.course.exercises.exercise import Exercise, Verdict
 
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
-    for notebook in (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11b, nb11c)
+    for notebook in (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11a, nb11b, nb11c)
     for exercise in notebook.EXERCISES
 }
 

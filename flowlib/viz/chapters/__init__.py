@@ -7,12 +7,14 @@ knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
 contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
 posteriors, codes           a posterior that follows its observation; that of an autoencoder's code
+defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
 """
 
 from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
+from flowlib.viz.chapters.defects import choose_alarm, inject_defect
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
@@ -26,6 +28,7 @@ from flowlib.viz.chapters.scrub_training import scrub_training
 
 __all__ = [
     "bin_width",
+    "choose_alarm",
     "cobweb",
     "cut_or_chance",
     "drag_knots",
@@ -38,6 +41,7 @@ __all__ = [
     "explore_scales",
     "explore_two_moons",
     "image_panel",
+    "inject_defect",
     "losses",
     "redraw",
     "scale_names",
