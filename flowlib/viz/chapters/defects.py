@@ -44,7 +44,7 @@ def inject_defect(model: FastFlow, features: Features, image: Tensor, alarm: flo
         return Scene(panels, numbers, (worst <= alarm, "no alarm" if worst <= alarm else "alarm"))
 
     controls = {
-        "light": Slider(0.3, 0.0, 0.5, 0.02, unit=" brighter"),
+        "light": Slider(0.3, 0.0, 0.5, 0.02),
         "a": Point((16.0, 44.0), 2, size - 2, panel=0),
         "b": Point((44.0, 24.0), 2, size - 2, panel=0),
     }
