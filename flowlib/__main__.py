@@ -8,6 +8,9 @@
     flowlib train --data photographs --size 32 --model glow   a folder of pictures of your own
     flowlib train --resume --steps 2000 --out runs/photographs-glow
 
+    flowlib train --data tiles --model fast_flow              a detector of defects, from tiles/train/good
+    flowlib evaluate runs/tiles-fast_flow                     scores, heat maps, areas under curves
+
 On several GPUs: `torchrun --nproc-per-node 2 -m flowlib train --data mnist --model glow`.
 """
 
@@ -51,7 +54,7 @@ from flowlib.training.trainer import Pictures, train
 INTERRUPTED = 130  # the exit status after Ctrl-C
 ERRORS = (ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError)
 ROUNDING = 0.0005  # bits per dimension by which the same computation differs from machine to machine, at most
-CHOICES = {"data": DATA, "model": MODELS, "dequantize": DEQUANTIZE}  # settings that are names
+CHOICES = {"data": DATA, "model": (*MODELS, "fast_flow"), "dequantize": DEQUANTIZE}  # settings that are names
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,6 +110,8 @@ def run_train(options: argparse.Namespace) -> int:
     chosen = {each.name: getattr(options, each.name) for each in fields(Settings) if hasattr(options, each.name)}
     if "arguments" in chosen:
         chosen["arguments"] = parse_arguments(chosen["arguments"])
+    if chosen.get("model") == "fast_flow":
+        return run_train_detector(chosen, folder_of(options, chosen))
     if "start" in chosen and not options.resume:
         chosen = settings_of(load(chosen["start"]).card, chosen) | chosen
     out = folder_of(options, chosen)
@@ -124,6 +129,27 @@ def run_train(options: argparse.Namespace) -> int:
         print(f"stopped; what is done so far is in {out}, and the same command with --resume goes on")
         return INTERRUPTED
     print(f"test: {result}\nwritten to {out}; see it with: flowlib sample {out}")
+    return 0
+
+
+def run_train_detector(chosen: dict[str, Any], out: Path) -> int:
+    from flowlib.training.detector import train_detector
+
+    card = train_detector(chosen, out)
+    print(
+        f"alarm above {card['threshold']:.4f}, the {card['quantile']:g} quantile of {card['held_out']} normal pictures"
+    )
+    print(f"written to {out}; judge it with: flowlib evaluate {out}")
+    return 0
+
+
+def run_evaluate_detector(options: argparse.Namespace) -> int:
+    from flowlib.training.detector import evaluate_detector
+    from flowlib.viz.chapters.heat_maps import heat_png
+
+    folder = Path(options.checkpoint)
+    print(evaluate_detector(folder, options.data, heat_png))
+    print(f"scores and heat maps are in {folder / 'evaluation'}")
     return 0
 
 
@@ -163,6 +189,7 @@ def check_same_images(out: Path, card: Card) -> None:
 
 def prepared(settings: Settings) -> tuple[ImageSet, PixelFlow]:
     """The images that the settings name, and the model, untrained."""
+    check_choice("train", "model", settings.model, CHOICES["model"])
     check_arguments("train", settings.model, settings.arguments)
     check_choice("train", "dequantize", settings.dequantize, DEQUANTIZE)
     data = data_set(settings.data, settings.size, settings.batches)
@@ -209,6 +236,11 @@ def image_model(options: argparse.Namespace) -> PixelFlow:
     return model
 
 
+def is_detector(folder: Path) -> bool:
+    """Whether a run of --model fast_flow has written this folder."""
+    return (folder / "model.json").is_file() and read_card(folder, "model").get("model") == "fast_flow"
+
+
 def run_sample(options: argparse.Namespace) -> int:
     model = image_model(options)
     classes = model.card["classes"]
@@ -238,6 +270,8 @@ def in_format(out: Path, images: Tensor, levels: int) -> bytes:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
+    if is_detector(Path(options.checkpoint)):
+        return run_evaluate_detector(options)
     model = image_model(options)
     card = model.card
     for name, least in (("images", 1), ("draws", 1), ("seed", 0)):
@@ -339,6 +373,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def last_checkpoint(options: argparse.Namespace) -> str:
     """How a run goes on that was stopped outside its steps."""
+    if options.command == "train" and (folder_of(options, vars(options)) / "scale-0" / "fit.json").exists():
+        return "; the same command goes on from there"
     if options.command != "train" or not (folder_of(options, vars(options)) / "training.json").exists():
         return ""
     return "; the same command with --resume goes on from the last checkpoint"

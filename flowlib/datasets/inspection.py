@@ -24,7 +24,8 @@ TILES = ("good", "blowhole", "break", "crack", "fray", "uneven")
 @dataclass(frozen=True)
 class Inspection:
     """Images (n, C, H, W) uint8, masks (n, H, W) bool, labels (n,) with 0 for normal, groups (n,): which object each
-    shows; the names of the labels; and a training part that is given with the data, (n,) bool, if there is one."""
+    shows; the names of the labels; a training part that is given with the data, (n,) bool, if there is one; and the
+    name of each image's file in the folder."""
 
     images: Tensor
     masks: Tensor
@@ -32,6 +33,7 @@ class Inspection:
     groups: Tensor
     kinds: tuple[str, ...]
     train: Tensor | None = None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -102,8 +104,9 @@ def mvtec(folder: str | Path, size: int | None = None) -> Inspection:
     stacked = channels_first(np.stack([np.asarray(image) for image in images]), folder)
     train = torch.tensor([own for _, _, own in found])
     return Inspection(
-        torch.from_numpy(stacked), torch.from_numpy(np.stack(masks)), labels, torch.arange(len(found)), kinds, train
-    )
+        torch.from_numpy(stacked), torch.from_numpy(np.stack(masks)), labels, torch.arange(len(found)), kinds, train,
+        tuple(path.relative_to(folder).as_posix() for path, _, _ in found),
+    )  # fmt: skip
 
 
 def mask_of(folder: Path, path: Path, kind: str, size: int | None, expected: tuple[int, int]) -> np.ndarray:

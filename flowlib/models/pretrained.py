@@ -86,6 +86,11 @@ def load(name: str | Path, device: str | torch.device = "cpu") -> PixelFlow | Fl
     bad = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if bad:
         raise ValueError(f"{folder}: {bad[0]} holds nan or inf, so the model has no density. Train it again.")
+    if card.get("model") == "fast_flow":
+        raise ValueError(
+            f"{folder} holds a detector of defects. flowlib evaluate {folder} judges it; in Python: "
+            "flowlib.training.read_detector."
+        )
     if "recipe" in card:
         return saved.build(card, tensors, str(folder)).to(device).eval()
     old = card["format"] == 1

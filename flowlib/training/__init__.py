@@ -5,6 +5,7 @@ judge posteriors."""
 from flowlib.training.calibration import c2st, coverage, ranks
 from flowlib.training.defects import PixelTest, au_pro, interval, threshold
 from flowlib.training.detection import Interval, auroc, auroc_interval
+from flowlib.training.detector import read_detector
 from flowlib.training.fit import fit
 from flowlib.training.fit_energy import fit_energy
 from flowlib.training.fit_vae import fit_vae
@@ -28,5 +29,6 @@ __all__ = [
     "fit_vae",
     "interval",
     "ranks",
+    "read_detector",
     "threshold",
 ]

@@ -34,7 +34,7 @@ WRONG = {
     "data": (["--data", "mnits"], "'cifar10', or a folder of pictures, or a .npy or .npz file; got 'mnits'"),
     "model": (
         ["--model", "glwo"],
-        "model must be one of 'glow', 'nice', 'real_nvp', 'residual', 'transformer'; got 'glwo'",
+        "model must be one of 'glow', 'nice', 'real_nvp', 'residual', 'transformer', 'fast_flow'; got 'glwo'",
     ),
     "argument": (["--set", "wdth=3"], "glow takes scales, steps, width; got wdth"),
     "no argument": (["--set", "width"], "typed as name=value, e.g. width=32; got 'width'"),
