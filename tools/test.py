@@ -16,7 +16,7 @@ from tools.lab import ROOT, find_browser
 
 UNITS = ["-n", "2", "--doctest-modules", "--ignore=tests/browser", "tests", "flowlib"]
 SLOW = ["--ignore=tests/battery", "--ignore=tests/transforms/test_compile.py"]
-PAGES = ["-n", "2", "--dist", "loadscope", "tests/browser"]
+PAGES = ["-n", "3", "--dist", "loadscope", "tests/browser"]  # they wait for a kernel and a browser half of the time
 NOTEBOOKS = ["-n", "2", "--dist", "loadscope", "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "120"]
 # Two workers share two cores; a kernel chooses its own matplotlib backend
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"} | {"OMP_NUM_THREADS": "1"}
