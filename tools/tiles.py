@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from flowlib.datasets import Inspection, magnetic_tiles, split_by_group
 from flowlib.models import (
@@ -29,6 +28,7 @@ from flowlib.models import (
     efficientnet_lite0,
     fast_flow,
 )
+from flowlib.models.anomaly import blown_up
 from flowlib.training import PixelTest, auroc, fit, interval
 
 OUT = Path(__file__).resolve().parent.parent / "notebooks" / "data" / "tiles.json"
@@ -49,7 +49,7 @@ def measures(scores: Scores, data: Inspection, test: Tensor) -> dict:
     bad, groups, images = data.anomalous[test].numpy(), data.groups[test].numpy(), scores.images.numpy()
     found = {"image_auroc": interval(lambda rows: auroc(images[rows[~bad[rows]]], images[rows[bad[rows]]]), groups)}
     if scores.pixels is not None:
-        blown = interpolate(scores.pixels[:, None], size=data.masks.shape[-2:], mode="bilinear")[:, 0]
+        blown = blown_up(scores.pixels, data.masks.shape[-2:])
         pixels = PixelTest(blown.numpy(), data.masks[test].numpy())
         found |= {"pixel_auroc": interval(pixels.auroc, groups), "au_pro": interval(pixels.au_pro, groups)}
     return {name: [round(each.value, 4), round(each.low, 4), round(each.high, 4)] for name, each in found.items()}

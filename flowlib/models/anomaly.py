@@ -10,7 +10,6 @@ and −log p_{hw} is the score of the pixel. The second sum is the log-determina
 and score by ½ Σ_c z²; `by="z2"` does the same, for comparison.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,14 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from flowlib.bases import StandardNormal
+from flowlib.bases import LOG_2PI, StandardNormal
 from flowlib.core import Compose, Flow, Transform
 from flowlib.laws import Affine
 from flowlib.nets.convolutional import PixelNet
 from flowlib.support.checks import check_choice, check_count, check_image
 from flowlib.transforms import ActNorm, Channels, Coupling, Unflatten
 
-LOG_2PI = math.log(2.0 * math.pi)
 ROWS = 64  # images in one pass of a score
 
 

@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
+from flowlib.models.checkpoint import FOLDER
 from flowlib.support.checks import check_count
 
-TRAINED = Path(__file__).parent / "trained" / "texture_features.safetensors"
+TRAINED = FOLDER / "texture_features.safetensors"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ROWS = 32  # images in one pass

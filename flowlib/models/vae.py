@@ -110,7 +110,7 @@ class VAE(nn.Module):
         return torch.distributions.Binomial(self.throws, logits=self.decoder(z)).sample()
 
     def check(self, x: Tensor) -> Tensor:
-        """The pixels as floats; ValueError in words if they are not what the model is of."""
+        """The pixels in the numbers that the model computes with; ValueError if they are not what it is of."""
         if x.dim() != 2 or x.shape[-1] != self.pixels:
             raise ValueError(f"VAE: expected pictures as rows, (n, {self.pixels}); got {tuple(x.shape)}.")
         if x.min() < 0 or x.max() > self.throws or (x.is_floating_point() and (x != x.round()).any()):
@@ -118,4 +118,4 @@ class VAE(nn.Module):
                 f"VAE: pixels are whole numbers from 0 to {self.throws}; got values from {x.min().item():g} to "
                 f"{x.max().item():g}."
             )
-        return x.float()
+        return x.to(self.decoder[-1].weight.dtype)

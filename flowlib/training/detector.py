@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from flowlib.datasets import mvtec
 from flowlib.models import FastFlow, Features, efficientnet_lite0, fast_flow, texture_features
+from flowlib.models.anomaly import blown_up
 from flowlib.models.checkpoint import Card, fill, read, save, write
 from flowlib.support.checks import check_choice, check_count
 from flowlib.training.defects import PixelTest, interval, threshold
@@ -81,6 +81,8 @@ def train_detector(chosen: dict[str, Any], out: Path) -> Card:
         raise ValueError("train: fast_flow learns from a folder of pictures, with train/good in it. Name it: --data.")
     check_choice("train", "features", arguments["features"], tuple(FEATURES))
     check_count("train", "steps", settings["steps"])
+    if not 0 < arguments["quantile"] < 1:
+        raise ValueError(f"train: quantile must be above 0 and below 1; got {arguments['quantile']}.")
     data = mvtec(settings["data"], settings.get("size"))
     normal = data.train.nonzero().flatten()
     if len(normal) < FEWEST:
@@ -130,8 +132,7 @@ def evaluate_detector(folder: Path, data: str | Path | None, draw: Draw) -> Repo
     pictures = mvtec(data or card["data"], card["size"])
     test = (~pictures.train).nonzero().flatten()
     scores = model.score(features(pictures.images[test]))
-    height, width = pictures.images.shape[-2:]
-    maps = interpolate(scores.pixels[:, None], size=(height, width), mode="bilinear", align_corners=False)[:, 0]
+    maps = blown_up(scores.pixels, pictures.images.shape[-2:])
     bad, masks, alarms = pictures.anomalous[test], pictures.masks[test], scores.images > card["threshold"]
     out, table = folder / "evaluation", io.StringIO()
     rows = csv.writer(table, lineterminator="\n")

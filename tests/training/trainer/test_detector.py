@@ -101,6 +101,7 @@ def test_good_pictures_alone_have_no_areas(tiles: Path, run: Path, tmp_path: Pat
         ),
         (["--set", "depth=3"], "fast_flow takes couplings, width, features, quantile; got depth"),
         (["--set", "features=vgg"], "features must be one of 'texture', 'efficientnet_lite0'; got 'vgg'"),
+        (["--set", "quantile=95"], "quantile must be above 0 and below 1; got 95"),
         (["--steps", "0"], "steps must be a whole number, 1 or more; got 0"),
     ],
 )
