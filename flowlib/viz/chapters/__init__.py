@@ -10,6 +10,7 @@ posteriors, codes           a posterior that follows its observation; that of an
 defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
+look_up                     a box that finds words of the glossary
 """
 
 from flowlib.viz.chapters.codes import explore_codes
@@ -18,6 +19,7 @@ from flowlib.viz.chapters.defects import choose_alarm, inject_defect
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
+from flowlib.viz.chapters.look_up import look_up
 from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
 from flowlib.viz.chapters.noise_explorers import explore_black, explore_noise
@@ -42,6 +44,7 @@ __all__ = [
     "explore_two_moons",
     "image_panel",
     "inject_defect",
+    "look_up",
     "losses",
     "redraw",
     "scale_names",
