@@ -185,13 +185,11 @@ class Linker:
 
 def text_of(term: Term, place: Section | None) -> str:
     """The entry of a word: sentence, formula, other names, where it is introduced."""
-    lines = [f"### {term.name}", term.sentence]
-    if term.formula:
-        lines.append(f"$${term.formula}$$")
+    formula = f" $\\displaystyle {term.formula}$" if term.formula else ""
     names = f"Also: {', '.join(term.also)}. " if term.also else ""
-    if place:
-        names += f"Introduced in [{place}]({place.link})."
-    return "\n\n".join([*lines, names.strip()] if names else lines)
+    where = f"Introduced in [{place}]({place.link})." if place else ""
+    more = f"<br>\n{names}{where}".rstrip() if names or where else ""
+    return f"### {term.name}\n\n{term.sentence}{formula}{more}"
 
 
 def folded(term: Term) -> str:

@@ -1,4 +1,4 @@
-"""The glossary: each word is introduced where it says, its first use on a page is a link, the command has been called."""
+"""The glossary: each word is introduced where it says, its first use on a page is a link, nothing is out of date."""
 
 import re
 from pathlib import Path

@@ -41,6 +41,7 @@ class LookUp(Live):
         self.answer = ipywidgets.HTMLMath()
         self.text.observe(lambda change: self._show(change["new"]), names="value")
         self.box = ipywidgets.VBox([self.text, self.answer])
+        self.box.add_class("fl-view")  # where it is seen, the picture is not
         self._show("")
 
     def _show(self, query: str) -> None:
