@@ -7,26 +7,10 @@ row         what a row says
 proving     what the proofs share
 nb00 ...    the rows of each page, each above its proof
 sources     what stands where in the five documents
-glance      tables of them, as a notebook shows them
+glance      all rows, and tables of them as a notebook shows them
 """
 
-from flowlib.course.formulas import (
-    nb00,
-    nb01,
-    nb02,
-    nb03,
-    nb04,
-    nb05,
-    nb06,
-    nb07,
-    nb08,
-    nb09,
-    nb10,
-    nb11a,
-    nb11b,
-    nb11c,
-)
-from flowlib.course.formulas.row import Row
+from flowlib.course.formulas.glance import ROWS, glance, line_by_line
+from flowlib.course.formulas.sources import SOURCES
 
-PAGES = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11a, nb11b, nb11c)
-ROWS: tuple[Row, ...] = tuple(row for page in PAGES for row in page.ROWS)
+__all__ = ["ROWS", "SOURCES", "glance", "line_by_line"]

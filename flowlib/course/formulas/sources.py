@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Place:
-    """What stands there, in the source's letters or in a few words of ours, and what is misprinted in it."""
+    """What stands there, in the source's letters or in a few words of ours, and what is wrong with it."""
 
     number: str
     said: str
-    misprint: str = ""
+    but: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ SOURCES = {
             Place(
                 "1",
                 "a flow learns the map between samples and their latent density",
-                "the density of the data is called latent",
+                "what is called latent is the density of the data",
             ),
             Place("2", "a known density helps to draw data and to find bias"),
             Place(
@@ -56,7 +56,7 @@ SOURCES = {
             Place(
                 "12",
                 r"$\log p(x') = \log\pi(z') + \sum_i \log\lvert\det J_{f^{-1}}\rvert$",
-                r"no $i$ inside the sum: $J_{f_i^{-1}}$, each at its own point",
+                r"no $i$ inside the sum: each term is $J_{f_i^{-1}}$ at its own point",
             ),
             Place(
                 "13",
@@ -65,7 +65,7 @@ SOURCES = {
             ),
             Place("14", "the second term is the relative change of volume around z"),
             Place("15", "three requirements: differentiable, invertible, a cheap determinant"),
-            Place("16", r"NICE: $y_2 = g(x_2;\, m(x_1))$", r"the line $y_1 = x_1$ is missing"),
+            Place("16", r"NICE: $y_2 = g(x_2;\, m(x_1))$", r"a second line belongs to it, $y_1 = x_1$"),
             Place("17", "its Jacobian is lower triangular, the determinant a product of the diagonal"),
             Place(
                 "18",
@@ -78,7 +78,9 @@ SOURCES = {
                 r"$\begin{bmatrix} I & 0 \\ \partial y_2/\partial x_1 & \mathrm{diag}(\exp s(x_1)) \end{bmatrix}$",
             ),
             Place(
-                "22", "not always 1, so volume changes, which suits real data better", "its determinant, not the matrix"
+                "22",
+                "not always 1, so volume changes, which suits real data better",
+                "it is the determinant that is not 1, not the matrix",
             ),
             Place("23", r"$x_2 = (y_2 - t(y_1)) \odot \exp(-s(y_1))$"),
         ),
@@ -161,7 +163,7 @@ SOURCES = {
             Place(
                 "3",
                 r"a piecewise diffeomorphic push-forward of a base with $p: \mathcal X \to [0, 1]$",
-                r"$[0, \infty)$",
+                r"$[0, \infty)$: a density has no upper bound",
             ),
             Place("4", "Rezende and Mohamed made the name known, in 2014", "in 2015 (arXiv 1505.05770 is of May 2015)"),
             Place("5", "Tabak and Vanden-Eijnden (2010) seem to use it first"),
@@ -175,7 +177,7 @@ SOURCES = {
             Place(
                 "13",
                 r"$\rho_t(x) = \rho(x)/\lvert\mathcal J_{\phi_t}(x)\rvert$",
-                r"at the left: $\rho_t(\phi_t(x))$",
+                r"at the left stands $\rho_t(\phi_t(x))$",
             ),
             Place("14", r"$\frac{d\rho_t}{dt} = \partial_t\rho_t + \partial_{z^i}\rho_t\,\frac{dz^i}{dt}$"),
             Place("15", "the dual of the flow carries the data to normality: hence the name"),
@@ -195,9 +197,13 @@ SOURCES = {
             Place("17.5", r"$p(x) = p_\theta(G^{-1}(x))\,\lvert\det \partial G^{-1}/\partial x\rvert$"),
             Place("17.6", r"the same with $G_\theta$", r"$\epsilon \sim \rho_\theta$, not $\epsilon \in \rho_\theta$"),
             Place("17.6b", r"condition 1: $G^{-1}$ exists"),
-            Place("17.6c", r"condition 2: $\lvert\det \partial G^{-1}/\partial x\rvert \ne 0$", "nor infinite"),
+            Place(
+                "17.6c",
+                r"condition 2: $\lvert\det \partial G^{-1}/\partial x\rvert \ne 0$",
+                "it must not be infinite either",
+            ),
             Place("17.6d", "condition 3: the determinant is easy, as that of a diagonal"),
-            Place("17.6e", "condition 4: if any of the layers fulfils 1 and 2, so does the whole", "if all of them do"),
+            Place("17.6e", "condition 4: if any of the layers fulfils 1 and 2, so does the whole", "all of them must"),
             Place(
                 "17.7",
                 r"$\max_\theta \frac1n \sum_i (\log p_\theta(G^{-1}(x_i)) + "
@@ -207,7 +213,7 @@ SOURCES = {
             Place("17.7b", "GANs: exceptional results on complex data, unstable training"),
             Place("17.7c", "flows: more stable, perhaps less flexible"),
             Place("17.8", r"$x = A\epsilon + b$, correlation between dimensions"),
-            Place("17.8b", r"$A \ne 0$ and $A^{-1} \ne 0$", r"$\det A \ne 0$"),
+            Place("17.8b", r"$A \ne 0$ and $A^{-1} \ne 0$", r"$\det A \ne 0$ is what is needed"),
             Place("17.8c", "a diagonal A: inverse in linear time, determinant a product"),
             Place(
                 "17.9",
@@ -215,7 +221,7 @@ SOURCES = {
                 r"\lvert\lambda_i\rvert)^{-1}$",
                 r"the inverse of $U\lambda V^{-1}$ is $V\lambda^{-1}U^{-1}$",
             ),
-            Place("17.9b", "the result cannot express correlation", "true of a diagonal A alone"),
+            Place("17.9b", "the result cannot express correlation", "that is true of a diagonal A alone"),
             Place(
                 "17.10",
                 r"$x = \epsilon + u\,h(w^T x + b)$",

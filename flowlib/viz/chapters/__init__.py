@@ -10,11 +10,13 @@ posteriors, codes           a posterior that follows its observation; that of an
 defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
+formulas                    a search over all formulas, systems and claims
 """
 
 from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.defects import choose_alarm, inject_defect
+from flowlib.viz.chapters.formulas import explore_formulas
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
@@ -35,6 +37,7 @@ __all__ = [
     "explore_attributes",
     "explore_black",
     "explore_codes",
+    "explore_formulas",
     "explore_interpolation",
     "explore_noise",
     "explore_pendulum",
