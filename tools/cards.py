@@ -11,13 +11,13 @@ import argparse
 import hashlib
 import html
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 import genanki
 import nbformat
 
+from flowlib.course.formulas import ROWS
+from flowlib.course.formulas.row import Row
 from flowlib.course.glossary import GLOSSARY, Term
 from tools.notebooks import course
 
@@ -26,24 +26,6 @@ CSS = """\
 .card { font-family: sans-serif; font-size: 20px; text-align: center; max-width: 34em; margin: auto; padding: 1em; }
 .more { color: #777b82; font-size: 15px; }
 """
-
-
-class FormulaRow(Protocol):
-    """What a card needs of a row of flowlib.course.formulas."""
-
-    kind: str
-    name: str
-    latex: str
-    page: str
-
-
-def formula_rows() -> list[FormulaRow]:
-    """The rows with a formula; none in a checkout that has no list of formulas."""
-    if not find_spec("flowlib.course.formulas"):
-        return []
-    from flowlib.course.formulas import ROWS
-
-    return [row for row in ROWS if row.latex]
 
 
 def number_of(name: str) -> int:
@@ -88,7 +70,7 @@ def word_note(term: Term) -> genanki.Note:
     return genanki.Note(WORD, fields, guid=genanki.guid_for("flowlib word", term.name))
 
 
-def formula_note(row: FormulaRow) -> genanki.Note:
+def formula_note(row: Row) -> genanki.Note:
     page = row.page.partition("_")[0]
     fields = [html.escape(row.name, quote=False), inline(row.latex), f"chapter {page}"]
     return genanki.Note(FORMULA, fields, guid=genanki.guid_for("flowlib formula", page, row.name))
@@ -106,7 +88,7 @@ def decks() -> list[genanki.Deck]:
     notes: dict[str, list[genanki.Note]] = {}
     for term in GLOSSARY:
         notes.setdefault(term.page[:2], []).append(word_note(term))
-    for row in formula_rows():
+    for row in (row for row in ROWS if row.latex):
         notes.setdefault(row.page[:2], []).append(formula_note(row))
     named = dict(titles()) | CHAPTERS
     found = []

@@ -1,18 +1,19 @@
 """The deck of flash cards, read as Anki reads it: a zip with a database in it."""
 
+import html
 import json
 import re
 import sqlite3
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
+from flowlib.course.formulas import ROWS
 from flowlib.course.glossary import GLOSSARY
 from tools import cards
 
-ROW = SimpleNamespace(kind="formula", name="the floor of a loss", latex=r"L \ge H(p) > 0", page="04_training")
+FORMULAS = [row for row in ROWS if row.latex]
 
 
 def read(path: Path, folder: Path) -> sqlite3.Connection:
@@ -22,25 +23,23 @@ def read(path: Path, folder: Path) -> sqlite3.Connection:
 
 
 @pytest.fixture
-def deck(tmp_path, monkeypatch):
-    """A deck of all words and of one formula."""
-    monkeypatch.setattr(cards, "formula_rows", lambda: [ROW])
-    counted = cards.write(tmp_path / "a.apkg")
-    assert counted == (len(GLOSSARY) + 1, 2 * len(GLOSSARY) + 1)
+def deck(tmp_path) -> sqlite3.Connection:
+    words, formulas = len(GLOSSARY), len(FORMULAS)
+    assert cards.write(tmp_path / "a.apkg") == (words + formulas, 2 * words + formulas)
     return read(tmp_path / "a.apkg", tmp_path)
 
 
 def test_every_word_has_two_cards_and_a_formula_one(deck) -> None:
-    assert deck.execute("select count(*) from notes").fetchone() == (len(GLOSSARY) + 1,)
-    assert deck.execute("select count(*) from cards").fetchone() == (2 * len(GLOSSARY) + 1,)
-    names = {fields.split("\x1f")[0] for (fields,) in deck.execute("select flds from notes")}
-    assert names == {term.name for term in GLOSSARY} | {ROW.name}
+    assert deck.execute("select count(*) from notes").fetchone() == (len(GLOSSARY) + len(FORMULAS),)
+    assert deck.execute("select count(*) from cards").fetchone() == (2 * len(GLOSSARY) + len(FORMULAS),)
+    names = {html.unescape(fields.split("\x1f")[0]) for (fields,) in deck.execute("select flds from notes")}
+    assert names == {entry.name for entry in (*GLOSSARY, *FORMULAS)}
 
 
 def test_each_chapter_has_a_deck(deck) -> None:
     (text,) = deck.execute("select decks from col").fetchone()
     names = {entry["name"] for entry in json.loads(text).values()} - {"Default"}
-    assert {name.split("::")[1][:2] for name in names} == {term.page[:2] for term in GLOSSARY}
+    assert {name.split("::")[1][:2] for name in names} == {entry.page[:2] for entry in (*GLOSSARY, *FORMULAS)}
     used = {str(number) for (number,) in deck.execute("select distinct did from cards")}
     assert used == {key for key, entry in json.loads(text).items() if entry["name"] != "Default"}
 
@@ -51,7 +50,7 @@ def test_formulas_are_mathjax(deck) -> None:
         for formula in re.findall(r"\\\((.*?)\\\)", fields):
             assert formula.count("{") - formula.count(r"\{") == formula.count("}") - formula.count(r"\}"), formula
             assert not set("<>$") & set(formula), formula
-    assert any(r"\(L \ge H(p) &gt; 0\)" in fields for (fields,) in deck.execute("select flds from notes"))
+    assert cards.inline(r"0 < H(p)") == r"\(0 &lt; H(p)\)"
 
 
 def test_a_new_deck_updates_the_old_one(deck, tmp_path) -> None:

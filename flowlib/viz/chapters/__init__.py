@@ -11,11 +11,13 @@ defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
 look_up                     a box that finds words of the glossary
+formulas                    a search over all formulas, systems and claims
 """
 
 from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.defects import choose_alarm, inject_defect
+from flowlib.viz.chapters.formulas import explore_formulas
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
@@ -37,6 +39,7 @@ __all__ = [
     "explore_attributes",
     "explore_black",
     "explore_codes",
+    "explore_formulas",
     "explore_interpolation",
     "explore_noise",
     "explore_pendulum",
