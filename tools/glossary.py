@@ -89,21 +89,23 @@ class Places:
         """The section that introduces a word; None while its page or section is not there or does not use it."""
         pages = [parts for path, parts in self.cut.items() if path.name.startswith(term.page)]
         used = re.compile(whole(term.spellings), re.IGNORECASE)
-        for part in (part for parts in pages for part in parts):
-            wanted = part.heading == term.heading if term.heading else not part.heading.startswith(UNREAD)
-            if wanted and used.search(part.text.replace("_", " ")):
-                return part
-        return None
+        if term.heading:
+            parts = [part for page in pages for part in page if part.heading == term.heading]
+        else:  # running text first, then titles, then what is never linked
+            rank = {part: 2 if part.heading.startswith(UNREAD) else part is page[0] for page in pages for part in page}
+            parts = sorted(rank, key=rank.get)
+        return next((part for part in parts if used.search(part.text.replace("_", " "))), None)
 
     def missing(self) -> Iterator[str]:
+        """Words that are not where they are said to be."""
         for term in GLOSSARY:
-            if any(path.name.startswith(term.page) for path in self.cut) and not self.found[term]:
-                where = f"no section {term.heading!r} that uses it" if term.heading else "no section that uses it"
-                yield f"{term.name}: page {term.page} has {where} (flowlib/course/glossary.py)"
+            if term.heading and not self.found[term]:
+                where = f"page {term.page} has no section {term.heading!r} that uses it"
+                yield f"{term.name}: {where} (flowlib/course/glossary.py)"
 
     def waiting(self) -> list[str]:
-        """Words whose page is not written yet."""
-        return [term.name for term in GLOSSARY if not any(path.name.startswith(term.page) for path in self.cut)]
+        """Words that no page uses yet."""
+        return [term.name for term in GLOSSARY if not term.heading and not self.found[term]]
 
 
 # ---- links on the pages
@@ -271,7 +273,7 @@ def main() -> None:
                 path.write_text(text, encoding="utf-8")
                 print(f"{path.name}: written")
     if waiting := places.waiting():
-        print(f"no page yet for: {', '.join(waiting)}")
+        print(f"used on no page yet: {', '.join(waiting)}")
     sys.exit("\n".join(problems) or 0)
 
 

@@ -1130,7 +1130,7 @@ GLOSSARY = (
     Term(
         "residual flow",
         "09",
-        "",
+        "09 · Residual flows",
         "A flow of steps that add to each point what a gentle network says, invertible because no two points "
         "are pushed together.",
         also=(
@@ -1762,13 +1762,12 @@ GLOSSARY = (
         also=("diffusion",),
     ),
     Term(
-        "score",
+        "score function",
         "12",
         "",
         "The gradient of the log-density with respect to the point, which shows the way to denser places.",
-        also=("score function",),
+        also=("score of a density",),
         formula=r"\nabla_x\log p(x)",
-        linked=False,
     ),
     Term(
         "probability-flow ODE",
@@ -1790,7 +1789,7 @@ GLOSSARY = (
         also=(
             "nearest-neighbour test",
             "nearest neighbour test",
-            "nearest neighbours",
+            "nearest neighbour",
             "nearest-neighbour",
         ),
     ),
@@ -1799,7 +1798,10 @@ GLOSSARY = (
         "12",
         "",
         "The mean over random directions of the distance between two sets of points projected on a line.",
-        also=("sliced Wasserstein",),
+        also=(
+            "sliced Wasserstein",
+            "sliced",
+        ),
     ),
     Term(
         "precision and recall",
@@ -1810,6 +1812,7 @@ GLOSSARY = (
             "precision",
             "recall",
         ),
+        linked=False,
     ),
     Term(
         "Frechet distance",
@@ -1822,5 +1825,17 @@ GLOSSARY = (
             "FID",
         ),
         formula=r"\lVert\mu_1-\mu_2\rVert^2 + \operatorname{tr}\bigl(\Sigma_1+\Sigma_2-2(\Sigma_1\Sigma_2)^{1/2}\bigr)",
+    ),
+    Term(
+        "Jensen-Shannon divergence",
+        "12",
+        "",
+        "The mean divergence of two densities from their half-and-half mixture, never more than log 2.",
+        also=(
+            "Jensen–Shannon",
+            "Jensen–Shannon divergence",
+            "JS",
+        ),
+        formula=r"\mathrm{JS}(p,q) = \tfrac12\mathrm{KL}(p\Vert m) + \tfrac12\mathrm{KL}(q\Vert m),\ m = \tfrac{p+q}2",
     ),
 )

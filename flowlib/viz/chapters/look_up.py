@@ -36,7 +36,7 @@ class LookUp(Live):
     """A search box over the glossary; `text` is its widget, `answer` the list below it."""
 
     def __init__(self) -> None:
-        self.alt = f"a box in which one types to find one of {len(GLOSSARY)} words, and the words found below it"
+        self.alt = "a box in which one types to find a word of the course, and the words found below it"
         self.text = ipywidgets.Text(placeholder="type a word", description="look up", layout={"width": "420px"})
         self.answer = ipywidgets.HTMLMath()
         self.text.observe(lambda change: self._show(change["new"]), names="value")
