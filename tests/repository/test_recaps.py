@@ -9,7 +9,7 @@ from tools import notebooks
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in notebooks.course() if path.name[:2] < "13"], ids=lambda path: path.stem
+    "path", [path for path in notebooks.course() if path.name[:2] != "14"], ids=lambda path: path.stem
 )
 def test_a_recap_says_where_to_read(path) -> None:
     (recap,) = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.source.startswith("## Recap")]
