@@ -6,7 +6,7 @@
 The words stand in flowlib/course/glossary.py. A word is linked where a page first uses it in running text: not in
 headings, formulas, code, tables, questions, bold type, folded answers, exercises, recaps or sources, and not on the
 page that introduces it or sets it in bold as a definition. A paragraph has at most MOST links; a word that finds no
-room is linked at its next use. Old links to the glossary are taken out first, so the command may be called again after
+room is linked at its next use. The sentence of a word stands in its link, for the mouse that rests on it. Old links to the glossary are taken out first, so the command may be called again after
 any change of a page or of the words. Only the text of pages changes, so no cell has to run again.
 """
 
@@ -27,7 +27,7 @@ from tools.notebooks import ROOT, course, in_stored_form
 PAGE = ROOT / "notebooks" / "14_glossary.ipynb"
 MOST = 2  # links in a paragraph
 UNREAD = ("Notation", "Exercises", "Recap", "Sources", "Appendix")  # sections without links
-LINK = re.compile(r"\[([^\[\]]+)\]\(14_glossary\.ipynb#[^)\s]*\)")
+LINK = re.compile(r"\[([^\[\]]+)\]\(14_glossary\.ipynb#[^)\s]*(?: \"[^\"\n]*\")?\)")
 HEADING = re.compile(r"^#{2,3} (.*)$", re.MULTILINE)
 HIDDEN = [  # where a link would break something or disturb
     r"```.*?```",
@@ -124,6 +124,11 @@ def spelled(spelling: str) -> str:
     return head + rest + ("" if spelling.endswith("s") else "s?")
 
 
+def link_to(term: Term, text: str) -> str:
+    """A link to a word; its sentence appears where the mouse rests."""
+    return f'[{text}]({PAGE.name}#{term.anchor} "{term.sentence}")'
+
+
 def bare(source: str) -> str:
     """A cell without links to the glossary."""
     return LINK.sub(r"\1", source)
@@ -171,7 +176,7 @@ class Linker:
                 continue
             done.add(term)
             used[where] = used.get(where, 0) + 1
-            pieces += [source[end : found.start()], f"[{found.group()}]({PAGE.name}#{term.anchor})"]
+            pieces += [source[end : found.start()], link_to(term, found.group())]
             end = found.end()
         done |= defined
         return "".join(pieces) + source[end:], turns[-1][1] if turns else read
@@ -230,7 +235,7 @@ HEAD = """\
 # 14 · Glossary
 
 {count} words of the course, one sentence each, and where each is introduced. On the other pages the first use of a word
-is a link to here. (JupyterLab opens this page at its top; once it is open in a tab, every link leads to its word.)
+is a link to here, and the mouse that rests on the link shows the sentence. (JupyterLab opens this page at its top; once it is open in a tab, every link leads to its word.)
 
 {index} · [Test yourself](#Test-yourself)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
+from flowlib.course.glossary import GLOSSARY as TERMS
 from tools.lab import Server, open_page
 
 GLOSSARY = "14_glossary.ipynb"
@@ -38,7 +39,10 @@ def follow(page: Page, address: str) -> None:
 @pytest.mark.parametrize("word", ["planar flow", "log-determinant", "spline"])
 def test_a_linked_word_leads_to_its_entry(lab: Page, word: str) -> None:
     show(lab, "05_coupling_layers.ipynb")
-    follow(lab, f"#{word.replace(' ', '-')}")
+    anchor = f"#{word.replace(' ', '-')}"
+    link = lab.locator(f'.jp-NotebookPanel:not(.lm-mod-hidden) .jp-RenderedMarkdown a[href$="{anchor}"]').first
+    assert link.get_attribute("title") == next(term.sentence for term in TERMS if term.name == word)
+    follow(lab, anchor)
     lab.wait_for_function(SEEN, arg=word, timeout=20_000)
 
 

@@ -8,7 +8,20 @@ import pytest
 
 from flowlib.course.glossary import GLOSSARY, Term
 from tools import glossary
-from tools.glossary import LINK, MOST, PAGE, Linker, Places, bare, linked_pages, paragraph_of, veiled, wanted, whole
+from tools.glossary import (
+    LINK,
+    MOST,
+    PAGE,
+    Linker,
+    Places,
+    bare,
+    link_to,
+    linked_pages,
+    paragraph_of,
+    veiled,
+    wanted,
+    whole,
+)
 
 BOOKS = {path: nbformat.read(path, as_version=4) for path in linked_pages()}
 PLACES = Places(BOOKS)
@@ -31,6 +44,7 @@ def test_a_sentence_is_one_sentence_without_the_word(term: Term) -> None:
     assert term.sentence[0].isupper() and term.sentence.endswith(".")
     assert not re.search(r"[.!?] ", term.sentence) and len(term.sentence) < 180
     assert not re.search(whole([term.name]), term.sentence)
+    assert '"' not in term.sentence  # it stands between such marks in links
 
 
 def test_names_are_ends_of_addresses() -> None:
@@ -51,7 +65,7 @@ def test_the_command_would_change_nothing() -> None:
 
 @pytest.mark.parametrize("path", linked_pages(), ids=lambda path: path.stem)
 def test_links_lead_to_words_and_no_word_twice(path: Path) -> None:
-    anchors = re.findall(r"\(14_glossary\.ipynb#([^)]*)\)", "\n".join(markdown(path)))
+    anchors = re.findall(r"\(14_glossary\.ipynb#([^)\s]*) ", "\n".join(markdown(path)))
     assert set(anchors) <= {term.anchor for term in GLOSSARY}
     assert len(set(anchors)) == len(anchors)
 
@@ -94,7 +108,8 @@ def linked(source: str, *more: str) -> list[str]:
     return [cell.source for cell in book.cells]
 
 
-JACOBIAN = "[Jacobian](14_glossary.ipynb#Jacobian)"
+WORDS = {term.name: term for term in GLOSSARY}
+JACOBIAN = f'[Jacobian](14_glossary.ipynb#Jacobian "{WORDS["Jacobian"].sentence}")'
 
 
 def test_the_first_use_alone_is_linked() -> None:
@@ -103,9 +118,8 @@ def test_the_first_use_alone_is_linked() -> None:
 
 def test_long_words_come_before_short_ones() -> None:
     (text,) = linked("Planar flows have a log-determinant.")
-    assert text == (
-        "[Planar flows](14_glossary.ipynb#planar-flow) have a [log-determinant](14_glossary.ipynb#log-determinant)."
-    )
+    flows, volume = WORDS["planar flow"], WORDS["log-determinant"]
+    assert text == f"{link_to(flows, 'Planar flows')} have a {link_to(volume, 'log-determinant')}."
 
 
 @pytest.mark.parametrize(
