@@ -6,8 +6,9 @@
 The words stand in flowlib/course/glossary.py. A word is linked where a page first uses it in running text: not in
 headings, formulas, code, tables, questions, bold type, folded answers, exercises, recaps or sources, and not on the
 page that introduces it or sets it in bold as a definition. A paragraph has at most MOST links; a word that finds no
-room is linked at its next use. The sentence of a word stands in its link, for the mouse that rests on it. Old links to the glossary are taken out first, so the command may be called again after
-any change of a page or of the words. Only the text of pages changes, so no cell has to run again.
+room is linked at its next use. The sentence of a word stands in its link, for the mouse that rests on it. Old links to
+the glossary are taken out first, so the command may be called again after any change of a page or of the words. Only the
+text of pages changes, so no cell has to run again.
 """
 
 import argparse
@@ -235,7 +236,8 @@ HEAD = """\
 # 14 · Glossary
 
 {count} words of the course, one sentence each, and where each is introduced. On the other pages the first use of a word
-is a link to here, and the mouse that rests on the link shows the sentence. (JupyterLab opens this page at its top; once it is open in a tab, every link leads to its word.)
+is a link to here, and the mouse that rests on the link shows the sentence. (JupyterLab opens this page at its top; once
+it is open in a tab, every link leads to its word.)
 
 {index} · [Test yourself](#Test-yourself)
 
