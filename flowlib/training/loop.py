@@ -182,15 +182,17 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def polite_stop(words: str = "") -> Iterator[Callable[[], bool]]:
+def polite_stop(words: str = "", patient: bool = False) -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C or SIGTERM has come: they let the step end, because a checkpoint of half a step would be none. The
-    second time nobody waits. The words, if there are any, tell so in a terminal."""
+    second time nobody waits, unless they are patient. The words, if there are any, tell so in a terminal."""
     asked = threading.Event()
     main = threading.current_thread() is threading.main_thread()  # no other can hear signals
     signs = (signal.SIGINT, signal.SIGTERM) if main else ()
 
     def hear(*_: object) -> None:
         if asked.is_set():
+            if patient:
+                return
             raise KeyboardInterrupt
         asked.set()
         os.write(2, words.encode())  # print would fail if it is what was interrupted
