@@ -12,8 +12,8 @@ import torch.distributed as dist
 
 from flowlib.training.evaluation import score
 from flowlib.training.processes import Processes, processes
-from flowlib.training.trainer import CLOCK
 from flowlib.training.seeds import Batches
+from flowlib.training.trainer import CLOCK
 from tests.training.trainer.runs import ENVIRONMENT, RUN, TINY, losses_of
 
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "flowlib"]
