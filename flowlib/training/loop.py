@@ -222,12 +222,12 @@ class Bar:
             self.bar.set_description_str(words(), refresh=False)
             self.bar.update(at - self.bar.n)
 
-    def stay(self, words: str, step: int | None = None) -> None:
+    def stay(self, words: str, step: int) -> None:
         """The bar stands still at this step and says why, also when it is closed."""
         if self.bar is not None:
             self.bar.leave = True
             self.bar.set_description_str(words, refresh=False)
-            self.bar.update(0 if step is None else step - self.bar.n)
+            self.bar.update(step - self.bar.n)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -58,7 +58,7 @@ STANDS = {
     "02": [
         "two sittings of 35 minutes",
         "**Half time.**",
-        'first, second = ("A₁₁", "A₂₁"), ("A₁₂", "A₂₂")  # the columns',
+        'first, second = ("A₁₁", "A₂₁"), ("A₁₂", "A₂₂") # the columns',
         "training never changes the sign of the determinant",
         "the swap of two coordinates or a quarter turn",
         "the inverse costs $D$ divisions",
