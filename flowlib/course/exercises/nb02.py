@@ -56,6 +56,7 @@ area.mistake(
 
 X = torch.tensor([[0.5, 1.0], [-1.0, 2.0], [2.0, -0.5]])  # (3, 2)
 A, B = torch.tensor([[1.5, 0.4], [-0.7, 0.6]]), torch.tensor([0.5, -1.0])
+FLIPPED = A * torch.tensor([1.0, -1.0])  # its determinant is negative
 WIDE = torch.linspace(-6.0, 6.0, 161)
 X3 = torch.tensor([[1.0, 0.0, -1.0], [0.2, -0.4, 0.9]])  # (2, 3)
 A3, B3 = torch.tensor([[2.0, 0.3, 0.0], [0.5, -1.0, 0.7], [0.1, 0.2, 0.5]]), torch.tensor([0.1, 0.2, -0.3])
@@ -77,8 +78,8 @@ linear = Exercise(
     inputs=[(X, A, B), (X3, A3, B3), (drawn(6, 4), drawn(4, 4, seed=1), drawn(4, seed=2))],
     picture=Picture(
         WIDE,
-        (torch.stack([WIDE, torch.zeros(161)], 1), A, B),
-        "x₁, along x₂ = 0, for A = [[1.5, 0.4], [−0.7, 0.6]] and b = [0.5, −1]",
+        (torch.stack([WIDE, torch.zeros(161)], 1), FLIPPED, B),
+        "x₁, along x₂ = 0, for A = [[1.5, −0.4], [−0.7, −0.6]] and b = [0.5, −1]",
     ),
 )
 linear.mistake(
