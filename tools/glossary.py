@@ -7,8 +7,8 @@ The words stand in flowlib/course/glossary.py. A word is linked where a page fir
 headings, formulas, code, tables, questions, bold type, folded answers, exercises, recaps or sources, and not on the
 page that introduces it or sets it in bold as a definition. A paragraph has at most MOST links; a word that finds no
 room is linked at its next use. The sentence of a word stands in its link, for the mouse that rests on it. Old links to
-the glossary are taken out first, so the command may be called again after any change of a page or of the words. Only the
-text of pages changes, so no cell has to run again.
+the glossary are taken out first, so the command may be called again after any change of a page or of the words. Only
+the text of pages changes, so no cell has to run again.
 """
 
 import argparse
