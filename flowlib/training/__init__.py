@@ -1,6 +1,6 @@
 """Training: `fit` to samples, `fit_energy` to an energy, `fit_greedy` layer by layer, `fit_matching` without a
-likelihood, `fit_vae` by a bound, and the image trainer behind `flowlib train`; and `c2st`, `ranks`, `coverage`, which
-judge posteriors."""
+likelihood, `fit_vae` by a bound, and the image trainer behind `flowlib train`; `c2st`, `ranks`, `coverage`, which judge
+posteriors; `nearest_neighbour_test`, `sliced_wasserstein`, `precision_recall`, `frechet`, which judge samples."""
 
 from flowlib.training.calibration import c2st, coverage, ranks
 from flowlib.training.defects import PixelTest, au_pro, interval, threshold
@@ -12,11 +12,19 @@ from flowlib.training.fit_vae import fit_vae
 from flowlib.training.greedy import fit_greedy
 from flowlib.training.history import History
 from flowlib.training.matching import fit_matching
+from flowlib.training.samples import (
+    PrecisionRecall,
+    frechet,
+    nearest_neighbour_test,
+    precision_recall,
+    sliced_wasserstein,
+)
 
 __all__ = [
     "History",
     "Interval",
     "PixelTest",
+    "PrecisionRecall",
     "au_pro",
     "auroc",
     "auroc_interval",
@@ -27,8 +35,12 @@ __all__ = [
     "fit_greedy",
     "fit_matching",
     "fit_vae",
+    "frechet",
     "interval",
+    "nearest_neighbour_test",
+    "precision_recall",
     "ranks",
     "read_detector",
+    "sliced_wasserstein",
     "threshold",
 ]
