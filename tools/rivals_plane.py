@@ -5,9 +5,9 @@
 All see the same 10,000 points, have 19,200 to 19,800 parameters (those of critic and encoder counted) and so many steps
 that each trains for about the same seconds of one core; they are written beside the steps. The length of the first step
 was chosen from two or three for each model by the least misplaced mass on a seed that is not used here (the saturating
-game takes that of the non-saturating one). Ten seeds; a run **fails** if one of the eight modes gets less than a quarter of its
-share of the samples, or if more than a tenth of them is farther than four deviations from every centre: the rule was
-written before the first of the ten was run.
+game takes that of the non-saturating one). Ten seeds; a run **fails** if one of the eight modes gets less than a
+quarter of its share of the samples, or if more than a tenth of them is farther than four deviations from every centre:
+the rule was written before the first of the ten was run.
 
 `misplaced` is half the sum of |share − true share| over the eight modes and the rest. The first five seeds are scored:
 by samples alone (2,000 against 2,000 fresh points), in nats above the floor (2,000 fresh points; `ais` and `exact`

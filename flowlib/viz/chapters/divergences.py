@@ -16,7 +16,7 @@ from flowlib.viz.engine.scene import Area, Dots, Heat, Label, Lines, Panel, Scen
 
 REACH, POINTS = 10.0, 401  # the line on which integrals are summed
 MEANS, LOG_WIDTHS = (-4.0, 4.0), (math.log(0.3), math.log(3.2))  # where a Gaussian is looked for
-FINE, COARSE, ZOOMS = (64, 48), (40, 30), 3  # Gaussians that are tried; times that the best is looked for closer by
+FINE, COARSE, ZOOMS = (96, 72), (48, 36), 3  # Gaussians that are tried; times that the best is looked for closer by
 HUMPS = (0.55, 0.75)  # deviations of the two humps
 X = torch.linspace(-REACH, REACH, POINTS)
 STEP = float(X[1] - X[0])
@@ -146,7 +146,13 @@ def explore_game(width: float = 0.6) -> Explorer:
         moved = (s**2 + (v - width) ** 2) ** 0.5  # of two Gaussians, W₂
         left = Panel(
             (-5.0, 5.0), (0.0, 1.0), "data p and generator q",
-            [Area(X, 0.0, log_p.exp(), "data", 0.35), Area(X, 0.0, q, "base", 0.35)], equal=False, xlabel="x",
+            [
+                Area(X, 0.0, log_p.exp(), "data", 0.35),
+                Area(X, 0.0, q, "base", 0.35),
+                Label(-4.7, 0.92, "p", "data", align="left"),
+                Label(-4.7, 0.84, "q", "base", align="left"),
+            ],
+            equal=False, xlabel="x",
         )  # fmt: skip
         middle = Panel(
             (-5.0, 5.0), (-0.03, 1.03), "the best critic, p / (p + q)",
