@@ -17,6 +17,7 @@ from flowlib.models.of_pages import (
     planar_energies,
     posteriors,
     residual_moons,
+    rivals_plane,
 )
 from flowlib.models.outliers import (
     input_complexity,
@@ -92,6 +93,7 @@ __all__ = [
     "residual_flow",
     "residual_flow_image",
     "residual_moons",
+    "rivals_plane",
     "save",
     "spline_flow",
     "spline_maf",

@@ -113,3 +113,21 @@ def camera_noise() -> Flow:
     flow = noise_flow()
     flow.load_state_dict(safetensors.torch.load_file(FOLDER / "camera_noise.safetensors"))
     return flow.eval()
+
+
+def rivals_plane() -> dict[str, Tensor]:
+    """What a flow, a VAE, a GAN in three games and a diffusion model made of a ring of Gaussians (notebook 12a), in
+    float16 and bytes, with 400 samples each:
+
+        training/NAME/samples   (13, 400, 2), at 13 moments of the first seed
+        training/NAME/levels    (13, 64, 64), 255 p / (p + 0.6) at the pixels of [−4, 4]², where there is a p
+        judge/NAME              (64, 64), what the model has for telling an outlier, at the same pixels
+        seeds/NAME              (10, 400, 2), at the end of each seed
+        modes/NAME              (10, 400, 2), of rings with 1 to 10 Gaussians
+
+    `python -m tools.rivals_plane` made them.
+
+    >>> rivals_plane()["seeds/flow"].shape
+    torch.Size([10, 400, 2])
+    """
+    return safetensors.torch.load_file(FOLDER / "rivals_plane.safetensors")

@@ -1,6 +1,7 @@
 """Training: `fit` to samples, `fit_energy` to an energy, `fit_greedy` layer by layer, `fit_matching` without a
 likelihood, `fit_vae` by a bound, `fit_gan` by a game, `fit_diffusion` by denoising, and the image trainer behind
-`flowlib train`; and `c2st`, `ranks`, `coverage`, which judge posteriors, and `ais`, which judges bounds."""
+`flowlib train`; `c2st`, `ranks`, `coverage`, which judge posteriors, `ais`, which judges bounds;
+`nearest_neighbour_test`, `sliced_wasserstein`, `precision_recall`, `frechet`, `mode_shares`, which judge samples."""
 
 from flowlib.training.annealing import ais
 from flowlib.training.calibration import c2st, coverage, ranks
@@ -15,11 +16,20 @@ from flowlib.training.fit_vae import fit_vae
 from flowlib.training.greedy import fit_greedy
 from flowlib.training.history import History
 from flowlib.training.matching import fit_matching
+from flowlib.training.modes import mode_shares
+from flowlib.training.samples import (
+    PrecisionRecall,
+    frechet,
+    nearest_neighbour_test,
+    precision_recall,
+    sliced_wasserstein,
+)
 
 __all__ = [
     "History",
     "Interval",
     "PixelTest",
+    "PrecisionRecall",
     "ais",
     "au_pro",
     "auroc",
@@ -33,8 +43,13 @@ __all__ = [
     "fit_greedy",
     "fit_matching",
     "fit_vae",
+    "frechet",
     "interval",
+    "mode_shares",
+    "nearest_neighbour_test",
+    "precision_recall",
     "ranks",
     "read_detector",
+    "sliced_wasserstein",
     "threshold",
 ]

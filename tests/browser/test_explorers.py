@@ -10,6 +10,7 @@ WITH_HANDLES = [
     "09_residual_flows",
     "11a_anomalies",
     "11c_posteriors",
+    "12a_rivals_in_the_plane",
 ]
 WITH_IMAGES = ["07_image_flows", "08_glow_and_transformer_flows"]
 PLAIN = [

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 Proof = Callable[[], float]
+Words = str | Callable[[], str]
 KINDS = ("formula", "system", "claim")
 
 
@@ -23,7 +24,7 @@ class Row:
         code: what it is in flowlib, "transforms.Coupling", or nothing.
         exercise: the name that `check` knows it by, or nothing.
         proof: returns an error, at most a tenth of `bound`; its docstring says what is compared.
-        verdict, figure: of a claim, whether it holds and what was measured.
+        verdict, figure: of a claim, whether it holds and what was measured; a function where it reads a stored file.
     """
 
     kind: str
@@ -37,7 +38,7 @@ class Row:
     proof: Proof
     bound: float
     verdict: str = ""
-    figure: str = ""
+    figure: Words = ""
 
     @functools.cached_property
     def error(self) -> float:
@@ -50,6 +51,10 @@ class Row:
                 return float(self.proof())
             finally:
                 torch.set_default_dtype(before)
+
+    @property
+    def measured(self) -> str:
+        return self.figure() if callable(self.figure) else self.figure
 
     @property
     def holds(self) -> bool:
@@ -109,7 +114,16 @@ class Rows(list[Row]):
         return self.enter("system", name, latex, section, at, code, exercise, bound)
 
     def claim(
-        self, name: str, verdict: str, figure: str, *, section: str, at: str, code="", exercise="", bound=1e-10
+        self,
+        name: str,
+        verdict: str,
+        figure: str | Callable[[], str],
+        *,
+        section: str,
+        at: str,
+        code="",
+        exercise="",
+        bound=1e-10,
     ) -> Callable[[Proof], Proof]:
         """Enter what a source says in words, whether it holds, and what was measured."""
         return self.enter("claim", name, "", section, at, code, exercise, bound, verdict, figure)

@@ -10,12 +10,15 @@ posteriors, codes           a posterior that follows its observation; that of an
 defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
+divergences                 between the two directions of KL; a game and its best critic
+rivals                      a flow beside a VAE, a GAN and a diffusion model
 formulas                    a search over all formulas, systems and claims
 """
 
 from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.defects import choose_alarm, inject_defect
+from flowlib.viz.chapters.divergences import explore_divergence, explore_game
 from flowlib.viz.chapters.formulas import explore_formulas
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
@@ -24,6 +27,7 @@ from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
 from flowlib.viz.chapters.noise_explorers import explore_black, explore_noise
 from flowlib.viz.chapters.posteriors import explore_pendulum, explore_two_moons
+from flowlib.viz.chapters.rivals import explore_judges, explore_rings, scrub_rivals
 from flowlib.viz.chapters.scrub_layers import scrub_layers
 from flowlib.viz.chapters.scrub_time import scrub_time
 from flowlib.viz.chapters.scrub_training import scrub_training
@@ -37,10 +41,14 @@ __all__ = [
     "explore_attributes",
     "explore_black",
     "explore_codes",
+    "explore_divergence",
     "explore_formulas",
+    "explore_game",
     "explore_interpolation",
+    "explore_judges",
     "explore_noise",
     "explore_pendulum",
+    "explore_rings",
     "explore_scales",
     "explore_two_moons",
     "image_panel",
@@ -51,6 +59,7 @@ __all__ = [
     "scrub_image_layers",
     "scrub_layers",
     "scrub_patches",
+    "scrub_rivals",
     "scrub_time",
     "scrub_training",
     "show_images",

@@ -1,0 +1,44 @@
+"""What notebook 12a compares is comparable: the same size, the same seconds, and files that belong together."""
+
+import math
+
+from flowlib.course import stored
+from flowlib.models import rivals_plane
+from flowlib.models.checkpoint import FOLDER
+from tools.families import parameters
+from tools.rivals_plane import RIVALS, SEEDS
+
+FOUND = stored("rivals_plane")
+ROWS = {row["model"]: row for row in FOUND["results"]}
+
+
+def test_all_have_the_same_size_within_ten_percent() -> None:
+    sizes = [parameters(rival.recipe()) for rival in RIVALS.values()]
+    assert max(sizes) <= 1.1 * min(sizes)
+    assert sizes == [ROWS[name]["parameters"] for name in RIVALS]
+
+
+def test_all_had_about_the_same_seconds() -> None:
+    seconds = [sorted(row["seconds"])[SEEDS // 2] for row in ROWS.values()]
+    assert max(seconds) <= 1.25 * min(seconds)
+
+
+def test_the_settings_are_those_of_the_command() -> None:
+    assert [(row["steps"], row["lr"]) for row in ROWS.values()] == [(each.steps, each.lr) for each in RIVALS.values()]
+    assert all(len(row[key]) == SEEDS for row in ROWS.values() for key in ("seconds", "least", "outside", "curve"))
+
+
+def test_no_model_is_better_than_the_floor() -> None:
+    assert abs(FOUND["entropy"] - (math.log(8) + math.log(2 * math.pi * math.e * FOUND["noise"] ** 2))) < 1e-3
+    for name in ("flow", "diffusion"):
+        assert min(ROWS[name]["exact"]) > 0
+    vae = ROWS["VAE"]
+    for elbo, bound, exact in zip(vae["elbo of some"], vae["bound 50 of some"], vae["exact of some"], strict=True):
+        assert elbo > bound > exact - 0.02 and exact > 0  # nats above the floor: bounds are above the model's own
+
+
+def test_the_stored_samples_are_small_and_whole() -> None:
+    assert (FOLDER / "rivals_plane.safetensors").stat().st_size < 600_000
+    record = rivals_plane()
+    assert all(value.float().isfinite().all() for value in record.values())
+    assert {key.split("/")[1] for key in record} == set(RIVALS)
