@@ -42,7 +42,7 @@ NOTATION = """## Notation on this page
 | $J$ | | the Jacobian $\\partial f / \\partial z$ |
 | tutorial, chef, review, wiki, lecture | | the five documents; notebook 00 has their alphabets |
 | tutorial 12, lecture 17.5 | | a place: the lecture's own numbers, in the others counted from the top |
-| ✓ 1e-10 | `row.proved` | the proof was run, and its error is below this |
+| ✓ < 1e-10 | `row.proved` | the proof was run, and its error is below this |
 
 A proof compares two ways to one number, in double precision: the formula and autograd, a closed form and an integral
 on a grid, what a page measured and what is said of it. Below the ✓ stands what is compared."""

@@ -107,7 +107,7 @@ def counted(rows: Sequence[Row]) -> str:
 def known_cells(row: Row) -> tuple[str, ...]:
     """Of a formula or a system."""
     lines = row.latex.split(r"\quad ")
-    formula = "<br>".join(f"$\\displaystyle {line.strip().rstrip(',')}$" for line in lines)
+    formula = "<br>".join(f"$\\displaystyle {line.strip().rstrip(',;:')}$" for line in lines)
     return f"**{row.name}**{small(', '.join(row.at))}", formula, whereabouts(row), proof(row)
 
 

@@ -63,7 +63,7 @@ class Row:
     @property
     def proved(self) -> str:
         """The error as a bound, which is the same on every machine."""
-        return f"✓ {self.bound:.0e}" if self.holds else f"✗ {self.error:.0e}"
+        return f"✓ < {self.bound:g}" if self.holds else f"✗ {self.error:.0e}"
 
     @property
     def link(self) -> str:
@@ -95,7 +95,7 @@ class Rows(list[Row]):
     ...     '''both sides'''
     ...     return abs(0.5 + 0.5 - 1.0)
     >>> rows[0].place, rows[0].proved
-    ('01 §3', '✓ 1e-10')
+    ('01 §3', '✓ < 1e-10')
     """
 
     def __init__(self, page: str):
