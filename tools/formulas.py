@@ -121,7 +121,7 @@ READ = "\n".join(
     f"| {concept} | {code} | [{FOLDER}/{file}](../flowlib/{FOLDER}/{file}) |" for file, (concept, code) in FILES.items()
 )
 
-RECAP = """**What to notice.** One sign, and the error is no longer rounding. The same holds for a misprint: what the
+NOTICE = """**What to notice.** One sign, and the error is no longer rounding. The same holds for a misprint: what the
 sources print wrongly has rows of its own above, with the number that shows it.
 
 ## Add a row
@@ -143,9 +143,9 @@ def lemma() -> float:
 ```
 
 `python -m tools.formulas` writes this page anew. The tests then ask whether section, code and exercise exist, whether
-the proof holds with a factor of ten in hand, and whether it can fail.
+the proof holds with a factor of ten in hand, and whether it can fail."""
 
-## Recap
+RECAP = """## Recap
 
 | concept | code | read |
 | --- | --- | --- |
@@ -181,12 +181,8 @@ def cells() -> list[NotebookNode]:
     for key, source in SOURCES.items():
         made.append(text(f"### The {key}\n\n*{source.title}.* Direction: {source.direction}.", id=f"source-{key}"))
         made.append(code(f'line_by_line("{key}")', id=f"lines-{key}"))
-    return [
-        *made,
-        text(FAILURE, id="failure"),
-        code(FAILS, id="fails"),
-        text(RECAP.replace("{READ}", READ), id="recap"),
-    ]
+    made += [text(FAILURE, id="failure"), code(FAILS, id="fails"), text(NOTICE, id="notice"), text(RECAP, id="recap")]
+    return made
 
 
 def written(old: Path = PAGE) -> NotebookNode:

@@ -12,6 +12,7 @@ latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
 divergences                 between the two directions of KL; a game and its best critic
 rivals                      a flow beside a VAE, a GAN and a diffusion model
+look_up                     a box that finds words of the glossary
 formulas                    a search over all formulas, systems and claims
 """
 
@@ -23,6 +24,7 @@ from flowlib.viz.chapters.formulas import explore_formulas
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
+from flowlib.viz.chapters.look_up import look_up
 from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
 from flowlib.viz.chapters.noise_explorers import explore_black, explore_noise
@@ -53,6 +55,7 @@ __all__ = [
     "explore_two_moons",
     "image_panel",
     "inject_defect",
+    "look_up",
     "losses",
     "redraw",
     "scale_names",
