@@ -10,11 +10,11 @@ quarter of its share of the samples, or if more than a tenth of them is farther 
 the rule was written before the first of the ten was run.
 
 `misplaced` is half the sum of |share − true share| over the eight modes and the rest. The first five seeds are scored:
-by samples alone (2,000 against 2,000 fresh points), in nats above the floor (2,000 fresh points; `ais` and `exact`
-200), by a kernel density of 10,000 samples whose width is chosen on samples, and as a judge of outliers: the area under
-the curve for 2,000 points spread evenly over the window, away from all modes. Written are
-notebooks/data/rivals_plane.json and, samples and densities of the first seed at 13 moments, the last samples of each
-seed, and samples from rings of 1 to 10 Gaussians, flowlib/models/trained/rivals_plane.safetensors.
+by samples alone (2,000 against 2,000 fresh points), in nats above the floor (2,000 fresh points; `of some`: 100), by a
+kernel density of 10,000 samples whose width is chosen on samples, and as a judge of outliers: the area under the curve
+for 2,000 points spread evenly over the window, away from all modes. Written are notebooks/data/rivals_plane.json and,
+samples and densities of the first seed at 13 moments, the last samples of each seed, and samples from rings of 1 to 10
+Gaussians, flowlib/models/trained/rivals_plane.safetensors.
 """
 
 import argparse
@@ -50,11 +50,11 @@ from tools.families import cpu_seconds, parameters
 OUT, WEIGHTS = FAMILIES_OUT.with_name("rivals_plane.json"), FOLDER / "rivals_plane.safetensors"
 COMMAND = "python -m tools.rivals_plane"
 SEEDS, SCORED, MOST_MODES = 10, 5, 10
-PART = 1 / 3  # of the steps, for the rings of other sizes
+PART = 1 / 2  # of the steps, for the rings of other sizes
 BATCH, ROWS, SNAPSHOTS = 256, 10_000, 13
-TEST, JUDGED, SAMPLES, STORED = 2000, 200, 10_000, 400
+TEST, JUDGED, SAMPLES, STORED, OF_CURVE = 2000, 100, 10_000, 400, 1000
 WINDOW, PIXELS, HALF = 4.0, 64, 0.6  # of the stored maps; HALF: the density that is stored as half of the range
-CODES = 301  # codes a side of the grid over which the likelihood of a VAE is summed
+CODES = 201  # codes a side of the grid over which the likelihood of a VAE is summed
 WIDTHS = (0.03, 0.05, 0.07, 0.1, 0.14, 0.2)  # of a kernel
 NOISE, DEVIATIONS = 0.2, 4.0
 TRUTH = toy.ring_of_gaussians(8, NOISE)
@@ -89,12 +89,12 @@ def plain_gan() -> GAN:
 
 
 RIVALS = {
-    "flow": Rival(lambda: spline_flow(2, layers=4, hidden=[60, 60], bins=6), by(fit), 2000, 1e-2),
-    "VAE": Rival(lambda: VAE(2, dim=2, hidden=[92, 92]), by(fit_vae), 5200, 1e-2),
-    "GAN": Rival(plain_gan, gan("non-saturating"), 3200, 3e-3),
-    "diffusion": Rival(lambda: Diffusion(2, hidden=[136, 136], steps=16), by(fit_diffusion), 5200, 1e-2),
-    "GAN, Wasserstein": Rival(plain_gan, gan("wasserstein"), 640, 5e-3),
-    "GAN, saturating": Rival(plain_gan, gan("saturating"), 3200, 3e-3),
+    "flow": Rival(lambda: spline_flow(2, layers=4, hidden=[60, 60], bins=6), by(fit), 1000, 1e-2),
+    "VAE": Rival(lambda: VAE(2, dim=2, hidden=[92, 92]), by(fit_vae), 2600, 1e-2),
+    "GAN": Rival(plain_gan, gan("non-saturating"), 1600, 3e-3),
+    "diffusion": Rival(lambda: Diffusion(2, hidden=[136, 136], steps=16), by(fit_diffusion), 2600, 1e-2),
+    "GAN, Wasserstein": Rival(plain_gan, gan("wasserstein"), 320, 5e-3),
+    "GAN, saturating": Rival(plain_gan, gan("saturating"), 1600, 3e-3),
 }
 FOUR = ("flow", "VAE", "GAN", "diffusion")
 
@@ -157,7 +157,7 @@ def kernels(samples: Tensor, x: Tensor) -> tuple[Tensor, float]:
     return log_prob(samples, x, width), width
 
 
-def log_density(model: nn.Module, x: Tensor, side: int = 151) -> Tensor | None:
+def log_density(model: nn.Module, x: Tensor, side: int = 101) -> Tensor | None:
     """log p(x) where the model has one: (n, 2) -> (n,); that of a VAE is summed over its codes."""
     if isinstance(model, VAE):
         return exact_vae(model, x, side)
@@ -204,8 +204,8 @@ def in_nats(model: nn.Module, samples: Tensor, test: Tensor) -> dict[str, float]
             "bound 50": gap(model.bound(test, 50)),
             "elbo of some": gap(torch.stack([model.bound(some) for _ in range(200)]).mean(0), JUDGED),
             "bound 50 of some": gap(model.bound(some, 50), JUDGED),
-            "bound 2000 of some": gap(model.bound(some, 2000), JUDGED),
-            "ais of some": gap(ais(model, some, steps=100, chains=8), JUDGED),
+            "bound 1000 of some": gap(model.bound(some, 1000), JUDGED),
+            "ais of some": gap(ais(model, some, steps=200, chains=8), JUDGED),
             "exact of some": gap(exact_vae(model, some), JUDGED),
         }
     elif not isinstance(model, GAN):
@@ -231,7 +231,7 @@ def measured(name: str, x: Tensor, test: Tensor, seed: int, tensors: dict[str, T
     model, history, seconds = run(RIVALS[name], x, RIVALS[name].steps, seed, SNAPSHOTS)
     curve, states, maps = [], [], []
     for state in moments(model, history):
-        samples = drawn(state, TEST)
+        samples = drawn(state, OF_CURVE)
         curve.append(round(misplaced(shares_of(samples)), 3))
         if seed == 0:
             states.append(samples[:STORED])
