@@ -19,8 +19,9 @@ PAGE = ROOT / "notebooks" / "13_formulas.ipynb"
 
 INTRO = """# 13 · The whole course at one glance
 
-Every formula of the course, every system by its name, and every claim of the five documents that it is built on: in our
-letters, with the place where it is taught, its name in `flowlib`, its exercise, and a **proof that runs while you look**.
+Every formula of the course, every system by its name, and every claim of the five documents that it is built on: in
+our letters, with the place where it is taught, its name in `flowlib`, its exercise, and a **proof that runs while you
+look**.
 
 **You will be able to**
 - find any formula, and the page that derives it, in a few seconds;
@@ -41,19 +42,20 @@ NOTATION = """## Notation on this page
 | $J$ | | the Jacobian $\\partial f / \\partial z$ |
 | tutorial, chef, review, wiki, lecture | | the five documents; notebook 00 has their alphabets |
 | tutorial 12, lecture 17.5 | | a place: the lecture's own numbers, in the others counted from the top |
-| ✓ 1e-10 | `row.proved` | the proof was run, and its error is below this |
+| ✓ < 1e-10 | `row.proved` | the proof was run, and its error is below this |
 
-A proof compares two ways to one number, in double precision: the formula and autograd, a closed form and an integral on a
-grid, what a page measured and what is said of it. Below the ✓ stands what is compared."""
+A proof compares two ways to one number, in double precision: the formula and autograd, a closed form and an integral
+on a grid, what a page measured and what is said of it. Below the ✓ stands what is compared."""
 
 SEARCH = """## Find something
 
-Choose a source, a kind of row, or write a word: *planar*, *trace*, *17.1*, *Glow*. Without a running kernel, look below:
-the tables of all pages and of all sources are there."""
+Choose a source, a kind of row, or write a word: *planar*, *trace*, *17.1*, *Glow*. Without a running kernel, look
+below: the tables of all pages and of all sources are there."""
 
 BY_PAGE = """## Page by page
 
-Links lead to the section. Below the name in `flowlib` stands the exercise: `check("03_u_hat", function)` on its page asks for it."""
+A link leads to the section. Where the page was not open yet, JupyterLab may open it at its top: click once more.
+Below the name in `flowlib` stands the exercise; on its page `check("03_u_hat", function)` asks for it."""
 
 TITLES = {
     "00": "the one formula",
@@ -76,17 +78,19 @@ TITLES = {
 
 BY_SOURCE = """## Line by line
 
-Each source from its first line to its last. *There* is what it prints, in its letters or in a few words of ours; *here* is
-where the course deals with it, with a verdict where it is a claim."""
+Each source from its first line to its last. *There* is what it prints, in its letters or in a few words of ours, with a
+*but* where it is misprinted or needs a word more; *here* is where the course deals with it, with a verdict on
+claims."""
 
 FAILURE = """## A proof that fails
 
-> **Predict.** A proof compares two numbers and finds them equal. How do you know that it could have found anything else?
+> **Predict.** A proof compares two numbers and finds them equal. How do you know that it could have found anything
+> else?
 
 <details><summary>Think, then open</summary>
 
-By breaking what it proves. A test of this page changes a sign, a factor or a number inside every single proof, and asks that
-some such change is found. A proof that no change can upset proves nothing.
+By breaking what it proves. A test of this page changes a sign, a factor or a number inside every single proof, or what
+the proof relies on, and asks that some such change is found. A proof that no change can upset proves nothing.
 
 </details>
 
@@ -106,8 +110,19 @@ for sign in (1.0, -1.0):
     error = (log_det - (1.0 + sign * (u @ w) * slope).log()).abs().max()
     print(f"1 {'+' if sign > 0 else '−'} w·u h'   error below 1e-6: {bool(error < 1e-6)}")"""
 
-RECAP = """**What to notice.** One sign, and the error is no longer rounding. The same holds for a misprint: what the sources print
-wrongly has rows of its own above, with the number that shows it.
+FILES = {
+    "row.py": ("a row: a formula, a system or a claim, and its proof", '`ROWS.formula("NICE", ...)`'),
+    "glance.py": ("the rows of a page, of a source, with a word", '`glance(chapter="05")`, `glance(word="trace")`'),
+    "sources.py": ("a source line by line", '`line_by_line("lecture")`'),
+    "proving.py": ("a transform against autograd", "`prove(transform)`"),
+}
+FOLDER = "course/formulas"
+READ = "\n".join(
+    f"| {concept} | {code} | [{FOLDER}/{file}](../flowlib/{FOLDER}/{file}) |" for file, (concept, code) in FILES.items()
+)
+
+NOTICE = """**What to notice.** One sign, and the error is no longer rounding. The same holds for a misprint: what the
+sources print wrongly has rows of its own above, with the number that shows it.
 
 ## Add a row
 
@@ -127,23 +142,22 @@ def lemma() -> float:
     return gap(torch.linalg.det(torch.eye(4) + 0.6 * torch.outer(U, W)), 1.0 + 0.6 * U @ W)
 ```
 
-`python -m tools.formulas` writes this page anew. The tests then ask whether section, code and exercise exist, whether the
-proof holds with a factor of ten in hand, and whether it can fail.
+`python -m tools.formulas` writes this page anew. The tests then ask whether section, code and exercise exist, whether
+the proof holds with a factor of ten in hand, and whether it can fail."""
 
-## Recap
+RECAP = """## Recap
 
 | concept | code | read |
 | --- | --- | --- |
-| a row: a formula, a system or a claim, and its proof | `ROWS.formula(...)` | [course/formulas/row.py](../flowlib/course/formulas/row.py) |
-| the rows of a page, of a source, with a word | `glance(chapter="05")`, `glance(word="trace")` | [course/formulas/glance.py](../flowlib/course/formulas/glance.py) |
-| a source line by line | `line_by_line("lecture")` | [course/formulas/sources.py](../flowlib/course/formulas/sources.py) |
-| a transform against autograd | `worst(transform)`, `prove(transform)` | [course/formulas/proving.py](../flowlib/course/formulas/proving.py) |
+{READ}
 
 ## Sources
 
 The five documents that stand above line by line, and the papers behind them, which each page names with its equations.
 
-Back: [11c · Posteriors](11c_posteriors.ipynb). To the start: [00 · Start here](00_start_here.ipynb)."""
+Back: [11c · Posteriors](11c_posteriors.ipynb). To the start: [00 · Start here](00_start_here.ipynb).""".replace(
+    "{READ}", READ
+)
 
 
 def cells() -> list[NotebookNode]:
@@ -167,7 +181,8 @@ def cells() -> list[NotebookNode]:
     for key, source in SOURCES.items():
         made.append(text(f"### The {key}\n\n*{source.title}.* Direction: {source.direction}.", id=f"source-{key}"))
         made.append(code(f'line_by_line("{key}")', id=f"lines-{key}"))
-    return [*made, text(FAILURE, id="failure"), code(FAILS, id="fails"), text(RECAP, id="recap")]
+    made += [text(FAILURE, id="failure"), code(FAILS, id="fails"), text(NOTICE, id="notice"), text(RECAP, id="recap")]
+    return made
 
 
 def written(old: Path = PAGE) -> NotebookNode:

@@ -22,12 +22,13 @@ from flowlib.course.formulas import (
     nb11a,
     nb11b,
     nb11c,
+    nb12a,
 )
 from flowlib.course.formulas.row import KINDS, Row
 from flowlib.course.formulas.sources import SOURCES
 from flowlib.support.checks import check_choice
 
-PAGES = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11a, nb11b, nb11c)
+PAGES = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11a, nb11b, nb11c, nb12a)
 ROWS: tuple[Row, ...] = tuple(row for page in PAGES for row in page.ROWS)
 
 
@@ -74,7 +75,7 @@ def fits(row: Row, chapter: str, source: str, kind: str, word: str) -> bool:
         row.page.startswith(chapter)
         and (not source or any(at.startswith(source + " ") for at in row.at))
         and kind in ("", row.kind)
-        and word.lower() in " ".join([row.name, row.latex, row.code, row.verdict, row.figure, *row.at]).lower()
+        and word.lower() in " ".join([row.name, row.latex, row.code, row.verdict, row.measured, *row.at]).lower()
     )
 
 
@@ -106,12 +107,12 @@ def counted(rows: Sequence[Row]) -> str:
 def known_cells(row: Row) -> tuple[str, ...]:
     """Of a formula or a system."""
     lines = row.latex.split(r"\quad ")
-    formula = "<br>".join(f"$\\displaystyle {line.strip().rstrip(',')}$" for line in lines)
+    formula = "<br>".join(f"$\\displaystyle {line.strip().rstrip(',;:')}$" for line in lines)
     return f"**{row.name}**{small(', '.join(row.at))}", formula, whereabouts(row), proof(row)
 
 
 def claim_cells(row: Row) -> tuple[str, ...]:
-    return f"{row.name}{small(', '.join(row.at))}", f"**{row.verdict}**: {row.figure}", whereabouts(row), proof(row)
+    return f"{row.name}{small(', '.join(row.at))}", f"**{row.verdict}**: {row.measured}", whereabouts(row), proof(row)
 
 
 def whereabouts(row: Row) -> str:

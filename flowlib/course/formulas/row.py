@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 Proof = Callable[[], float]
+Words = str | Callable[[], str]
 KINDS = ("formula", "system", "claim")
 
 
@@ -23,7 +24,7 @@ class Row:
         code: what it is in flowlib, "transforms.Coupling", or nothing.
         exercise: the name that `check` knows it by, or nothing.
         proof: returns an error, at most a tenth of `bound`; its docstring says what is compared.
-        verdict, figure: of a claim, whether it holds and what was measured.
+        verdict, figure: of a claim, whether it holds and what was measured; a function where it reads a stored file.
     """
 
     kind: str
@@ -37,7 +38,7 @@ class Row:
     proof: Proof
     bound: float
     verdict: str = ""
-    figure: str = ""
+    figure: Words = ""
 
     @functools.cached_property
     def error(self) -> float:
@@ -52,13 +53,17 @@ class Row:
                 torch.set_default_dtype(before)
 
     @property
+    def measured(self) -> str:
+        return self.figure() if callable(self.figure) else self.figure
+
+    @property
     def holds(self) -> bool:
         return self.error <= self.bound
 
     @property
     def proved(self) -> str:
         """The error as a bound, which is the same on every machine."""
-        return f"✓ {self.bound:.0e}" if self.holds else f"✗ {self.error:.0e}"
+        return f"✓ < {self.bound:g}" if self.holds else f"✗ {self.error:.0e}"
 
     @property
     def link(self) -> str:
@@ -90,7 +95,7 @@ class Rows(list[Row]):
     ...     '''both sides'''
     ...     return abs(0.5 + 0.5 - 1.0)
     >>> rows[0].place, rows[0].proved
-    ('01 §3', '✓ 1e-10')
+    ('01 §3', '✓ < 1e-10')
     """
 
     def __init__(self, page: str):
@@ -109,7 +114,16 @@ class Rows(list[Row]):
         return self.enter("system", name, latex, section, at, code, exercise, bound)
 
     def claim(
-        self, name: str, verdict: str, figure: str, *, section: str, at: str, code="", exercise="", bound=1e-10
+        self,
+        name: str,
+        verdict: str,
+        figure: str | Callable[[], str],
+        *,
+        section: str,
+        at: str,
+        code="",
+        exercise="",
+        bound=1e-10,
     ) -> Callable[[Proof], Proof]:
         """Enter what a source says in words, whether it holds, and what was measured."""
         return self.enter("claim", name, "", section, at, code, exercise, bound, verdict, figure)

@@ -1,21 +1,17 @@
 """A search over the index of all formulas, systems and claims: two menus, a field for a word, and the rows that fit."""
 
-from typing import Any
-
 import ipywidgets
-from IPython.display import display
 
 from flowlib.course import glance
 from flowlib.course.formulas import SOURCES
 from flowlib.course.formulas.row import KINDS
-from flowlib.support.session import watched
-from flowlib.viz.engine.live import ONE_OF_THEM
+from flowlib.viz.engine.live import Live
 
 STAND_IN = "*Here stands a search field as soon as the cell has been run.*"
 FIRST = "planar"
 
 
-class FormulaSearch:
+class FormulaSearch(Live):
     """What `explore_formulas` shows. Attributes: `source`, `kind` (menus), `word` (a field), `found` (the rows shown).
 
     >>> search = explore_formulas()
@@ -34,7 +30,7 @@ class FormulaSearch:
         self.output = ipywidgets.Output()
         bar = ipywidgets.Box([self.source, self.kind, self.word], layout={"flex_flow": "row wrap"})
         self.box = ipywidgets.VBox([bar, self.output])
-        self.box.add_class("fl-view")
+        self.box.add_class("fl-view")  # where it is seen, what stands in for it is not
         for widget in (self.source, self.kind, self.word):
             widget.observe(lambda _: self.search(), names="value")
         self.search()
@@ -49,16 +45,9 @@ class FormulaSearch:
     def __repr__(self) -> str:
         return "Search: menus for source and kind, a field for a word, and the rows that fit."
 
-    def _ipython_display_(self) -> None:
-        """As an Explorer: one output on a page that is stored, the live one and what stands in for it on one that is
-        looked at."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        live = {"text/plain": repr(self), "application/vnd.jupyter.widget-view+json": view}
-        stand_in: dict[str, Any] = {"text/plain": repr(self), "text/markdown": STAND_IN}
-        if not watched():
-            return display(live | stand_in, raw=True)
-        for data in (live, stand_in, {"text/html": ONE_OF_THEM, "text/plain": ""}):
-            display(data, raw=True)
+    def _stand_in(self) -> tuple[dict, dict]:
+        """Words in place of a picture: the tables that it searches stand on the same page."""
+        return {"text/plain": repr(self), "text/markdown": STAND_IN}, {}
 
 
 def explore_formulas() -> FormulaSearch:
