@@ -45,6 +45,7 @@ from flowlib.models.pretrained import (
 from flowlib.pixels.pixel_flow import PixelFlow
 from flowlib.support.checks import check_choice, check_count
 from flowlib.training.evaluation import Score, classes_of, samples, score
+from flowlib.training.precision import exact_convolutions
 from flowlib.training.processes import choose_device, processes
 from flowlib.training.run_files import resumed_settings
 from flowlib.training.seeds import WEIGHTS, mixed, seeded
@@ -356,6 +357,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
+    exact_convolutions()
     try:
         if options.threads is not None:
             torch.set_num_threads(check_count(options.command, "threads", options.threads))

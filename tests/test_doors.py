@@ -9,8 +9,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from flowlib import Flow, models
+from flowlib.pixels import VariationalDequantize
 from flowlib.support.checks import fits
+from flowlib.training import fit
 from flowlib.transforms import Linear
+from flowlib.viz import Slider, explore
 
 VECTORS = ["nice", "real_nvp", "spline_flow", "maf", "spline_maf", "iaf", "transformer_flow"]
 PUSHES = ["planar_flow", "radial_flow", "sylvester_flow"]
@@ -69,11 +72,51 @@ def test_what_fits_a_batch_is_what_torch_would_repeat(rows: list[int], batch: li
     assert fits(rows, batch) == repeats
 
 
-def test_images_take_labels_as_whole_numbers() -> None:
+IMAGES = {
+    "glow": {"scales": 1, "steps": 1, "width": 8},
+    "nice_image": {"scales": 1, "couplings": 1, "width": 8},
+    "real_nvp_image": {"scales": 1, "couplings": 1, "width": 8},
+    "residual_flow_image": {"scales": 1, "blocks": 1, "width": 8},
+    "transformer_image": {"patch": 2, "layers": 1, "width": 8, "heads": 2, "depth": 1, "hidden": [8]},
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_take_labels_as_whole_numbers(name: str) -> None:
     torch.manual_seed(0)
-    flow = models.glow((1, 4, 4), scales=1, steps=1, width=8, context_dim=3).eval()
+    flow = getattr(models, name)((1, 4, 4), context_dim=3, **IMAGES[name]).eval()
     labels, x = one_hot(torch.tensor([0, 1, 2, 1])), torch.randn(4, 1, 4, 4)
     assert torch.equal(flow.log_prob(x, labels), flow.log_prob(x, labels.float()))
+    assert flow.sample(4, labels).shape == x.shape
+
+
+@pytest.mark.parametrize("context_dim", [0, 3])
+def test_the_context_of_a_flow_is_not_that_of_a_network_within(context_dim: int) -> None:
+    """A patch transformer hands its tokens to a MADE as a context of 8 numbers; nobody outside has to bring it."""
+    flow = models.transformer_image((1, 4, 4), context_dim=context_dim, **IMAGES["transformer_image"])
+    assert flow.context_dim == context_dim
+    labels = one_hot(torch.arange(30) % 3) if context_dim else None
+    assert fit(flow, torch.randn(30, 1, 4, 4), steps=1, batch=8, context=labels).losses
+    with pytest.raises(ValueError, match="the flow must see the image, a context of 16 numbers; it takes"):
+        VariationalDequantize((1, 4, 4), 4, flow)
+
+
+def test_a_conditional_flow_can_be_explored() -> None:
+    """At each place of a slider the picture is that of the flow under this condition."""
+    flow = small("real_nvp", context_dim=1).eval()
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    explorer = explore(lambda c: flow.given(c), c=Slider(-1.0, -1.0, 1.0), samples=10, resolution=20)
+    explorer.canvas.pointer, readouts = [0, 0.5, 0.5], set()
+    for c in (-1.0, 1.0):
+        explorer.sliders["c"].value = c
+        p = flow.log_prob(torch.tensor([0.5, 0.5]), torch.tensor([c])).exp().item()
+        assert p > 0.01 and explorer.canvas.readout.endswith(f"p(x) = {p:.3g}")
+        readouts.add(explorer.canvas.readout)
+    assert len(readouts) == 2
+    panel = explorer.scene.panels[0]
+    assert (panel.xlabel, panel.ylabel) == ("x₁", "x₂")
 
 
 @pytest.mark.parametrize("name", [*VECTORS, *PUSHES])

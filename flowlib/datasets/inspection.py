@@ -7,6 +7,7 @@
 uses (`published`) does not: 190 of its 191 normal test images show a tile that is also in its training part.
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,15 +68,16 @@ def split_by_group(data: Inspection, parts: Sequence[float] = (0.5, 0.125), seed
 
 
 def mvtec(folder: str | Path, size: int | None = None) -> Inspection:
-    """A folder in the layout of MVTec AD; each image is an object of its own, `train` marks those in train/good.
+    """A folder in the layout of MVTec AD; `train` marks the images in train/good. Each is an object of its own, unless
+    groups.csv in the folder says, in lines `train/good/a.png,OBJECT`, which images show the same one.
 
     Args:
-        folder: holds train/good, test/good, test/KIND and ground_truth/KIND.
+        folder: holds train/good, test/good, test/KIND and ground_truth/KIND; groups.csv if there are objects.
         size: the side of the square that images and masks are cropped and scaled to; None: they are of one size.
 
     Raises:
         FileNotFoundError: no normal images to learn from, no test images, or a defect without its mask.
-        ValueError: images of several sizes, or a mask of another size than its image.
+        ValueError: images of several sizes, a mask of another size than its image, or an image that groups.csv lacks.
     """
     folder = Path(folder).expanduser()
     normal = pictures(folder / "train" / "good") if (folder / "train" / "good").is_dir() else []
@@ -103,10 +105,26 @@ def mvtec(folder: str | Path, size: int | None = None) -> Inspection:
     labels = torch.tensor([kinds.index(kind) for _, kind, _ in found])
     stacked = channels_first(np.stack([np.asarray(image) for image in images]), folder)
     train = torch.tensor([own for _, _, own in found])
+    names = tuple(path.relative_to(folder).as_posix() for path, _, _ in found)
     return Inspection(
-        torch.from_numpy(stacked), torch.from_numpy(np.stack(masks)), labels, torch.arange(len(found)), kinds, train,
-        tuple(path.relative_to(folder).as_posix() for path, _, _ in found),
+        torch.from_numpy(stacked), torch.from_numpy(np.stack(masks)), labels, groups_of(folder, names), kinds, train,
+        names,
     )  # fmt: skip
+
+
+def groups_of(folder: Path, names: Sequence[str]) -> Tensor:
+    """Which object each image shows, (n,): by the lines of groups.csv, else each one of its own."""
+    path = folder / "groups.csv"
+    if not path.is_file():
+        return torch.arange(len(names))
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        objects = {row[0].strip(): row[1].strip() for row in csv.reader(file) if len(row) == 2}
+    if missing := [name for name in names if name not in objects]:
+        raise ValueError(
+            f"{path} has no line for {len(missing)} images, the first is {missing[0]}: {missing[0]},OBJECT"
+        )
+    known = {each: k for k, each in enumerate(dict.fromkeys(objects[name] for name in names))}
+    return torch.tensor([known[objects[name]] for name in names])
 
 
 def mask_of(folder: Path, path: Path, kind: str, size: int | None, expected: tuple[int, int]) -> np.ndarray:

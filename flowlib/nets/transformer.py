@@ -53,7 +53,7 @@ class CausalDecoder(nn.Module):
         """Tokens that carry these numbers (..., t, P), the first of them token `first` -> h (..., t, width), caches."""
         h, grown = self.embed(carried) + self.position[first : first + carried.shape[-2]], []
         if check_context(context, self.context_dim) is not None:
-            h = h + self.context(context).unsqueeze(-2)
+            h = h + self.context(context.to(h.dtype)).unsqueeze(-2)
         for block, cache in zip(self.blocks, caches, strict=True):
             h, cache = block(h, cache)
             grown.append(cache)

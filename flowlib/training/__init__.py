@@ -5,8 +5,8 @@ likelihood, `fit_vae` by a bound, `fit_gan` by a game, `fit_diffusion` by denois
 
 from flowlib.training.annealing import ais
 from flowlib.training.calibration import c2st, coverage, ranks
-from flowlib.training.defects import PixelTest, au_pro, interval, threshold
-from flowlib.training.detection import Interval, auroc, auroc_interval
+from flowlib.training.defects import PixelTest, au_pro, threshold
+from flowlib.training.detection import Interval, auroc, auroc_interval, interval
 from flowlib.training.detector import read_detector
 from flowlib.training.fit import fit
 from flowlib.training.fit_diffusion import fit_diffusion

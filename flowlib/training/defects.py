@@ -1,4 +1,4 @@
-"""How well maps of scores find defects: areas under curves, with intervals by a bootstrap over groups.
+"""How well maps of scores find defects: areas under curves, whose intervals `interval` finds over groups.
 
     au_pro    the mean part of each defect that is found, averaged over false positive rates of pixels up to a limit
     threshold a quantile of the scores of normal images that were held out; the test set never sees it
@@ -6,12 +6,8 @@
 Images of one object are no independent draws, so an interval resamples objects (groups) and not images.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.ndimage import label
-
-from flowlib.training.detection import Interval
 
 
 class PixelTest:
@@ -98,29 +94,3 @@ def threshold(normal: np.ndarray, quantile: float = 0.95) -> float:
             f"threshold: needs scores of normal images and a quantile in (0, 1); got {len(normal)} scores, {quantile}."
         )
     return float(np.quantile(normal, quantile, method="higher"))
-
-
-def interval(measure: Callable[[np.ndarray], float], groups: np.ndarray, draws: int = 200, seed: int = 0) -> Interval:
-    """A measure with its 95 % interval: groups are drawn with replacement, all images of a group together.
-
-    Args:
-        measure: indices of images (some more than once) -> a number; ValueError where a draw has one class alone, and
-            such a draw is left out.
-        groups: (n,), which object each image shows.
-        draws: how many resamples.
-        seed: of the resamples.
-    """
-    groups, generator = np.asarray(groups), np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == each) for each in np.unique(groups)]
-    found = []
-    for _ in range(draws):
-        drawn = generator.integers(len(members), size=len(members))
-        try:
-            found.append(measure(np.concatenate([members[k] for k in drawn])))
-        except ValueError:
-            continue
-    value = measure(np.arange(len(groups)))
-    if not found:
-        raise ValueError("interval: no resample of the groups holds both classes; there are too few groups.")
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Interval(value, float(low), float(high))

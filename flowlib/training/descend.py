@@ -111,7 +111,7 @@ def descend(
                 history.stopped = f"stopped after {descent.step} of {steps} steps: {patience} looks, none better"
         except KeyboardInterrupt:
             history.stopped = f"stopped by hand after {descent.step} of {steps} steps"
-            bar.stay(history.stopped)
+            bar.stay(history.stopped, descent.step)
             look()
             if stopped_again():
                 raise

@@ -1,4 +1,4 @@
-"""How well a score tells outliers from the rest: the AUROC, and an interval for it by bootstrap.
+"""How well a score tells outliers from the rest: the AUROC; and intervals, of it and of any measure, by one bootstrap.
 
     AUROC = P(score of an outlier > score of an inlier) + ½ P(equal)
 
@@ -8,6 +8,7 @@ Papers: Hanley and McNeil (1982), The meaning and use of the area under a ROC cu
 (1993), An introduction to the bootstrap, chapter 13 (percentile intervals).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,10 +49,55 @@ def auroc_interval(inliers: Tensor, outliers: Tensor, draws: int = 1000, seed: i
     """
     check_count("auroc_interval", "draws", draws, 2)
     inside, outside = scores_of(inliers, "inliers"), scores_of(outliers, "outliers")
-    draw = np.random.default_rng(seed)
-    again = [area(draw.choice(inside, len(inside)), draw.choice(outside, len(outside))) for _ in range(draws)]
-    low, high = np.quantile(again, [0.025, 0.975])
-    return Interval(area(inside, outside), float(low), float(high))
+    both, n = np.concatenate([inside, outside]), len(inside)
+    rows = np.arange(len(both))
+    return interval(lambda rows: area(both[rows[:n]], both[rows[n:]]), rows, draws, seed, parts=rows >= n)
+
+
+def interval(
+    measure: Callable[[np.ndarray], float], groups: np.ndarray, draws: int = 200, seed: int = 0,
+    parts: np.ndarray | None = None,
+) -> Interval:  # fmt: skip
+    """A measure with its 95 % interval: groups are drawn with replacement, all images of a group together.
+
+    Args:
+        measure: indices of images (some more than once) -> a number; ValueError where a draw has one class alone, and
+            such a draw is left out.
+        groups: (n,), which object each image shows.
+        draws: how many resamples.
+        seed: of the resamples.
+        parts: (n,), drawn one after the other, so that each keeps its number of groups; None: all are one part.
+    """
+    groups, generator = np.asarray(groups), np.random.default_rng(seed)
+    parts = np.zeros(len(groups), int) if parts is None else np.asarray(parts)
+    sources = [Groups(groups, np.flatnonzero(parts == part)) for part in np.unique(parts)]
+    found = []
+    for _ in range(draws):
+        try:
+            found.append(measure(np.concatenate([source.draw(generator) for source in sources])))
+        except ValueError:
+            continue
+    value = measure(np.arange(len(groups)))
+    if not found:
+        raise ValueError("interval: no resample of the groups holds both classes; there are too few groups.")
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Interval(value, float(low), float(high))
+
+
+class Groups:
+    """Some of the rows, by the object that each shows; `draw` takes objects with replacement."""
+
+    def __init__(self, groups: np.ndarray, rows: np.ndarray):
+        order = np.argsort(groups[rows], kind="stable")
+        _, self.starts, self.counts = np.unique(groups[rows][order], return_index=True, return_counts=True)
+        self.rows = rows[order]
+
+    def draw(self, generator: np.random.Generator) -> np.ndarray:
+        """The rows of as many objects as there are."""
+        drawn = generator.integers(len(self.starts), size=len(self.starts))
+        counts = self.counts[drawn]
+        within = np.arange(counts.sum()) - np.repeat(counts.cumsum() - counts, counts)  # 0, 1, ... in each object
+        return self.rows[np.repeat(self.starts[drawn], counts) + within]
 
 
 def area(inside: np.ndarray, outside: np.ndarray) -> float:

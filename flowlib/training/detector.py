@@ -1,6 +1,7 @@
 """A detector of defects from a folder of pictures: what `flowlib train --model fast_flow` and `flowlib evaluate` do.
 
-The folder has the layout of MVTec AD (`datasets.mvtec`). Of its normal pictures an eighth, ten at least, are held out.
+The folder has the layout of MVTec AD (`datasets.mvtec`). Of its normal pictures an eighth, ten at least, are held out;
+where groups.csv says which pictures show one object, whole objects are, and intervals are over objects.
 These choose the step at which each flow is kept, and the threshold, a quantile of their scores. The test chooses none.
 
     OUT/model.json, model-….safetensors    the flows, the name of the features, the threshold
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,8 +26,8 @@ from flowlib.models import FastFlow, Features, efficientnet_lite0, fast_flow, te
 from flowlib.models.anomaly import blown_up
 from flowlib.models.checkpoint import Card, fill, read, save, write
 from flowlib.support.checks import check_choice, check_count
-from flowlib.training.defects import PixelTest, interval, threshold
-from flowlib.training.detection import Interval, auroc
+from flowlib.training.defects import PixelTest, threshold
+from flowlib.training.detection import Interval, auroc, interval
 from flowlib.training.fit import fit
 from flowlib.training.seeds import seeded
 
@@ -46,6 +48,7 @@ class Report:
     found: int
     false_alarms: int
     areas: dict[str, Interval] | None
+    objects: int
 
     def __str__(self) -> str:
         good = self.images - self.defective
@@ -55,6 +58,13 @@ class Report:
             lines.append("no areas under curves: the test pictures are all of one kind, good or defective")
         else:
             lines += [f"{name:12} {area}" for name, area in self.areas.items()]
+            known = self.objects < self.images
+            over = (
+                f"the {self.objects} objects of groups.csv"
+                if known
+                else "pictures, each taken for an object of its own"
+            )
+            lines.append(f"in brackets: 95 % intervals over {over}")
         return "\n".join(lines)
 
 
@@ -89,8 +99,7 @@ def train_detector(chosen: dict[str, Any], out: Path) -> Card:
         raise ValueError(
             f"{settings['data']}/train/good holds {len(normal)} pictures; {FEWEST} are needed, some of them held out."
         )
-    order = normal[torch.randperm(len(normal), generator=torch.Generator().manual_seed(settings["seed"]))]
-    held, own = order.tensor_split([max(HELD_OUT, len(order) // SHARE)])
+    held, own = dealt(normal, data.groups[normal], settings["seed"])
     features = FEATURES[arguments["features"]]()
     maps, held_maps = features(data.images[own]), features(data.images[held])
     with seeded(settings["seed"], torch.device("cpu")):
@@ -104,6 +113,19 @@ def train_detector(chosen: dict[str, Any], out: Path) -> Card:
     card = {"model": "fast_flow", "data": str(settings["data"]), "size": settings.get("size"), **arguments, **of_fit}
     card |= {"shapes": [list(each.shape[1:]) for each in maps], "threshold": alarm, "held_out": len(held)}
     return save(out, "model", model.state_dict(), card)
+
+
+def dealt(rows: Tensor, groups: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows that are held out and the others, (n,) in all; whole objects are dealt until enough rows are held out."""
+    objects = groups.unique()
+    objects = objects[torch.randperm(len(objects), generator=torch.Generator().manual_seed(seed))]
+    members = [rows[groups == each] for each in objects]
+    enough, held = max(HELD_OUT, len(rows) // SHARE), 0
+    while sum(map(len, members[:held])) < enough:
+        held += 1
+    if held == len(members):
+        raise ValueError(f"train: {len(members)} objects are too few, all would be held out. Add normal objects.")
+    return torch.cat(members[:held]), torch.cat(members[held:])
 
 
 def read_detector(folder: str | Path) -> tuple[FastFlow, Features, Card]:
@@ -144,13 +166,15 @@ def evaluate_detector(folder: Path, data: str | Path | None, draw: Draw) -> Repo
         target.parent.mkdir(parents=True, exist_ok=True)
         write(target, draw(pictures.images[row], maps[k], masks[k], card["threshold"]))
     write(out / "scores.csv", table.getvalue().encode())
-    areas = None if bad.all() or not bad.any() else areas_of(scores.images, maps, bad, masks)
-    return Report(len(test), int(bad.sum()), int((alarms & bad).sum()), int((alarms & ~bad).sum()), areas)
+    groups = pictures.groups[test]
+    areas = None if bad.all() or not bad.any() else areas_of(scores.images, maps, bad, masks, groups.numpy())
+    found, false = int((alarms & bad).sum()), int((alarms & ~bad).sum())
+    return Report(len(test), int(bad.sum()), found, false, areas, len(groups.unique()))
 
 
-def areas_of(scores: Tensor, maps: Tensor, bad: Tensor, masks: Tensor) -> dict[str, Interval]:
-    """The areas under curves of images and pixels, with 95 % intervals over the pictures."""
-    pixels, groups = PixelTest(maps.numpy(), masks.numpy()), torch.arange(len(bad)).numpy()
+def areas_of(scores: Tensor, maps: Tensor, bad: Tensor, masks: Tensor, groups: np.ndarray) -> dict[str, Interval]:
+    """The areas under curves of images and pixels, with 95 % intervals over the objects."""
+    pixels = PixelTest(maps.numpy(), masks.numpy())
     return {
         "image AUROC": interval(lambda rows: auroc(scores[rows][~bad[rows]], scores[rows][bad[rows]]), groups),
         "pixel AUROC": interval(pixels.auroc, groups),

@@ -187,15 +187,17 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def polite_stop(words: str = "") -> Iterator[Callable[[], bool]]:
+def polite_stop(words: str = "", patient: bool = False) -> Iterator[Callable[[], bool]]:
     """Whether Ctrl-C or SIGTERM has come: they let the step end, because a checkpoint of half a step would be none. The
-    second time nobody waits. The words, if there are any, tell so in a terminal."""
+    second time nobody waits, unless they are patient. The words, if there are any, tell so in a terminal."""
     asked = threading.Event()
     main = threading.current_thread() is threading.main_thread()  # no other can hear signals
     signs = (signal.SIGINT, signal.SIGTERM) if main else ()
 
     def hear(*_: object) -> None:
         if asked.is_set():
+            if patient:
+                return
             raise KeyboardInterrupt
         asked.set()
         os.write(2, words.encode())  # print would fail if it is what was interrupted
@@ -225,12 +227,12 @@ class Bar:
             self.bar.set_description_str(words(), refresh=False)
             self.bar.update(at - self.bar.n)
 
-    def stay(self, words: str, step: int | None = None) -> None:
+    def stay(self, words: str, step: int) -> None:
         """The bar stands still at this step and says why, also when it is closed."""
         if self.bar is not None:
             self.bar.leave = True
             self.bar.set_description_str(words, refresh=False)
-            self.bar.update(0 if step is None else step - self.bar.n)
+            self.bar.update(step - self.bar.n)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -47,6 +47,10 @@ class Processes:
             dist.all_reduce(value)
         return value
 
+    def anyone(self, value: bool) -> bool:
+        """Whether `value` holds in any process, in each of them."""
+        return bool(self.total(torch.tensor(float(value), device=self.device)) > 0)
+
     def agreed(self, value: float) -> float:
         """The `value` of process 0, in each of them."""
         if self.count == 1:

@@ -28,7 +28,7 @@ from flowlib.training import loop
 from flowlib.training.evaluation import Score, classes_of, one_hot_labels, samples, score
 from flowlib.training.loop import Bar, Best, Descent, NotFinite, copies, learn_units, polite_stop, trained
 from flowlib.training.pace import Pace
-from flowlib.training.precision import networks_in_bfloat16
+from flowlib.training.precision import networks_in_bfloat16, networks_precision
 from flowlib.training.processes import ALONE, Processes
 from flowlib.training.run_files import (
     State,
@@ -45,10 +45,11 @@ from flowlib.training.seeds import NOISE, UNITS, Batches, mixed, seeded
 from flowlib.training.settings import Settings
 
 START = 512  # images that an ActNorm learns its units from, at most
-CLOCK = 10  # steps between two looks at the clock, where there is a time budget
+CLOCK = 10  # steps between two looks at the clock, where there is a time budget, and at what the other processes heard
 MOST = 1e-3  # a learning rate that is advised, at most
 RECENT = 100  # steps whose mean loss is printed
 STOPPING = "\nstopping after this step and its checkpoint; once more stops at once\n"
+STOPPING_ALL = "\nall processes stop within ten steps, after a checkpoint\n"
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,7 @@ class Trainer:
         self.images, self.labels = data.train.images.to(self.device), data.train.labels.to(self.device)
         self.layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.model = model.to(self.device, memory_format=self.layout).train()
-        auto = "bfloat16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-        self.precision = auto if settings.precision == "auto" else settings.precision
+        self.precision = networks_precision(settings.precision, self.device)
         if self.precision == "bfloat16":
             networks_in_bfloat16(self.model)
         self.parameters = trained(self.model)
@@ -338,7 +338,7 @@ def train(
     """Train a model to the end of its steps or of its time; its bits on the test images.
 
     Everything is in the folder `out` afterwards (`training.run_files`). Ctrl-C and SIGTERM end a run after the step
-    that it is at, with a checkpoint; the result is then None.
+    that it is at, or after a few where several processes have to agree, with a checkpoint; the result is then None.
 
     Args:
         settings, data, model, out, pictures, processes, resume: as `Trainer` takes them.
@@ -353,6 +353,10 @@ def train(
             start = f", from step {trainer.step:,}" if resume else ""
             where = f"on {processes.device}{shared}{start}"
             print(f"{data}\n{settings.model}: {count:,} parameters, {where}", flush=True)
-        with polite_stop(STOPPING) if processes.count == 1 else nullcontext(lambda: False) as stopped:
-            trainer.run(stopped)
+        if processes.count == 1:
+            with polite_stop(STOPPING) as stopped:
+                trainer.run(stopped)
+        else:  # torchrun hands on a sign that each process may have heard before, and no step can be taken alone
+            with polite_stop(STOPPING_ALL * processes.first, patient=True) as heard:
+                trainer.run(lambda: trainer.step % CLOCK == 0 and processes.anyone(heard()))
         return None if trainer.stopped else trainer.finish()

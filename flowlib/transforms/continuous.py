@@ -5,9 +5,11 @@ FFJORD.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from flowlib.core import Cost, Transform
 from flowlib.nets.field import Field, unit_vectors
@@ -17,6 +19,28 @@ from flowlib.support.precision import full_precision
 
 State = tuple[Tensor, ...]  # a point (..., D), and what adds up on its way, (...)
 MOST_STEPS = 500  # of an adaptive solve
+
+
+class WordsBackwards(torch.autograd.Function):
+    """make(start), differentiated as ever, but what goes wrong on the way back is said in the words of a context.
+
+    Args of `apply`: make, words (a context manager), start, and all other tensors whose gradients are wanted.
+    """
+
+    @staticmethod
+    def forward(ctx, make: Callable[[Tensor], Tensor], words: AbstractContextManager, start: Tensor, *others: Tensor):
+        with torch.enable_grad():
+            ctx.start = start.detach().requires_grad_()
+            ctx.words, ctx.others, ctx.end = words, others, make(ctx.start)
+        return ctx.end.detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        wanted = [each for each in (ctx.start, *ctx.others) if each.requires_grad]
+        with ctx.words:
+            found = iter(torch.autograd.grad(ctx.end, wanted, grad, retain_graph=True, allow_unused=True))
+        return None, None, *(next(found) if each.requires_grad else None for each in (ctx.start, *ctx.others))
 
 
 class Continuous(Transform):
@@ -160,20 +184,34 @@ class Continuous(Transform):
         if self.tolerance is not None:
             options = {"norm": largest, "max_num_steps": MOST_STEPS}
             arguments = {"method": "dopri5", "options": options, "rtol": self.tolerance, "atol": self.tolerance}
-        if self.adjoint:
-            arguments["adjoint_params"] = (*self.field.parameters(), *([] if context is None else [context]))
         times = torch.tensor([t0, t1], dtype=joined.dtype, device=joined.device)
+        start = torch.where(finite, joined, 0.0)
+        with self.in_words(t0, t1, joined.dtype):
+            if not self.adjoint:
+                end = odeint(rates, start, times, **arguments)[-1]
+            else:
+                arguments["adjoint_params"] = (*self.field.parameters(), *([] if context is None else [context]))
+                backwards = self.in_words(t1, t0, joined.dtype, " backwards for the gradient")
+                end = WordsBackwards.apply(
+                    lambda start: odeint_adjoint(rates, start, times, **arguments)[-1],
+                    backwards,
+                    start,
+                    *arguments["adjoint_params"],
+                )
+        end = torch.where(finite, end, torch.nan)
+        return end[..., :-1], end[..., -1]
+
+    @contextmanager
+    def in_words(self, t0: float, t1: float, dtype: torch.dtype, why: str = "") -> Iterator[None]:
+        """RuntimeError that says what to do, where torchdiffeq says in its own way that steps have become too short."""
         try:
-            solver = odeint_adjoint if self.adjoint else odeint
-            end = solver(rates, torch.where(finite, joined, 0.0), times, **arguments)[-1]
+            yield
         except AssertionError as error:
             raise RuntimeError(
                 f"Continuous: the solver cannot reach the tolerance {self.tolerance:g} on the way from t = {t0:g} to "
-                f"t = {t1:g} ({str(error)[:60]}). The field is too steep or grows without bound, or {joined.dtype} "
+                f"t = {t1:g}{why} ({str(error)[:60]}). The field is too steep or grows without bound, or {dtype} "
                 "has too few digits. Take a larger tolerance, or tolerance=None for equal steps."
             ) from error
-        end = torch.where(finite, end, torch.nan)
-        return end[..., :-1], end[..., -1]
 
     def grid(self, func: Callable, start: Tensor, times: Tensor) -> Tensor:
         """The ends of equal steps, as torchdiffeq asks for them."""

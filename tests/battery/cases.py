@@ -12,6 +12,7 @@ import torch
 from flowlib import Compose, Given, Inverse
 from flowlib.laws import Additive, Affine, Law, RationalQuadratic
 from flowlib.models import real_nvp
+from flowlib.models.anomaly import GaussianPixels, MapFlow
 from flowlib.nets import MADE, MLP, CausalTransformer, LipschitzConvNet, LipschitzMLP, VelocityMLP
 from flowlib.nets.convolutional import ConvNet, GlowNet
 from flowlib.nets.patches import PatchTransformer
@@ -224,6 +225,13 @@ def in_context_units() -> InContextUnits:
     return layer
 
 
+def gaussian_pixels(shape: tuple[int, int, int]) -> GaussianPixels:
+    """A layer that has seen maps whose pixels differ."""
+    layer = GaussianPixels(shape)
+    layer.learn(torch.randn(30, *shape) * (0.5 + torch.rand(shape)) + torch.randn(shape))
+    return layer
+
+
 FAMILIES = [
     Case("affine-1", lambda: ElementwiseAffine(1), 1),
     Case("affine-3", lambda: ElementwiseAffine(3, shift=[1.0, -2.0, 0.0], scale=[0.1, 1.0, 5.0]), 3),
@@ -417,6 +425,9 @@ FAMILIES = [
     Case("on-first-coupling", lambda: OnFirst(coupling(Affine(), 3), 5), 5),
     Case("on-first-image", lambda: OnFirst(Squeeze((2, 2, 2)), 12, (3, 2, 2)), 12),
     Case("on-first-of-all", lambda: OnFirst(Conv1x1((2, 2, 2)), 8, (2, 2, 2)), 8),
+    Case("gaussian-pixels", lambda: gaussian_pixels((2, 3, 2)), (2, 3, 2)),
+    Case("map-flow", lambda: MapFlow((3, 2, 2), couplings=2, width=8).eval().transform, 12, move=0.05),
+    Case("map-flow-per-pixel", lambda: MapFlow((2, 2, 3), 2, 8, per_pixel=True).eval().transform, 12, move=0.05),
     *[Case(f"continuous-{d}", lambda d=d: continuous(d), d, **gentle) for d in (1, 2, 5)],
     Case("continuous-three-layers", lambda: continuous(2, hidden=3), 2, **gentle),
     Case(

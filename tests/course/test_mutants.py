@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from flowlib.bases import StandardNormal
 from flowlib.course.exercises import EXERCISES, check
+from flowlib.transforms import Planar
 from tools.mutants import Mutant, mutants
 
 ALL = list(mutants([]))
@@ -105,11 +107,20 @@ def direction_by_regression(z_high: Tensor, z_low: Tensor, a_high: Tensor, a_low
     return torch.linalg.lstsq(lines, torch.cat([z_high, z_low])).solution[1]
 
 
+def det(j: Tensor) -> Tensor:
+    return j[:, 0, 0] * j[:, 1, 1] - j[:, 0, 1] * j[:, 1, 0]
+
+
+def by_torch(j: Tensor) -> Tensor:
+    return torch.det(j)
+
+
 RIGHT = {
     "08_direction": direction_by_regression,
     "01_uniform_to_normal": lambda u: list(EXERCISES["01_uniform_to_normal"].answer(u)),
     "00_line_log_prob": lambda x: tuple(EXERCISES["00_line_log_prob"].answer(x)),
     "02_correlation": lambda A: EXERCISES["02_correlation"].answer(A)[None],
+    "02_log_abs_det": lambda J: det(J).abs().log(),  # a helper of one's own may have any name
 }
 
 
@@ -118,10 +129,49 @@ def test_right_answers_that_were_refused(name: str) -> None:
     assert check(name, RIGHT[name]).passed is True
 
 
-def test_a_rule_of_an_exercise_is_checked() -> None:
-    def by_inverse(transform, base, z):
-        x, _ = transform(z)
-        return base.log_prob(z) + transform.inverse(x)[1]
+def by_inverse(transform, base, z):
+    x, _ = transform(z)
+    return base.log_prob(z) + transform.inverse(x)[1]
 
-    verdict = check("00_sample_log_prob", by_inverse)
-    assert verdict.passed is False and "`inverse` was not to be used" in verdict.message
+
+def by_planar(x, u, w, b):
+    return Planar(len(u), u, w, b, constrain=False).inverse(x)[0]
+
+
+BARRED = [
+    ("00_sample_log_prob", by_inverse, "`inverse` was not to be used"),
+    ("02_log_abs_det", lambda J: torch.linalg.slogdet(J)[1], "`linalg` was not to be used: take ad − bc"),
+    ("02_log_abs_det", lambda J: J.det().abs().log(), "`det` was not to be used: take ad − bc"),
+    ("02_log_abs_det", lambda J: by_torch(J).abs().log(), "`det` was not to be used: take ad − bc"),
+    ("02_lu_log_det", lambda L, U: (L @ U).det().abs().log(), "`det` was not to be used: the diagonal of U"),
+    ("03_planar_inverse", by_planar, "`Planar` is flowlib's"),
+    (
+        "03_log_prob_of_sample",
+        lambda z, u, w, b: StandardNormal(len(u)).log_prob(z) - Planar(len(u), u, w, b, constrain=False)(z)[1],
+        "`Planar` is flowlib's",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "attempt", "sentence"), BARRED)
+def test_a_rule_of_an_exercise_is_checked(name: str, attempt, sentence: str) -> None:
+    verdict = check(name, attempt)
+    assert verdict.passed is False and sentence in verdict.message
+
+
+def changed(name: str, change):
+    """The right answer, the last part of it changed."""
+
+    def attempt(*arguments):
+        right = EXERCISES[name].answer(*arguments)
+        return (*right[:-1], change(right[-1])) if isinstance(right, tuple) else change(right)
+
+    return attempt
+
+
+@pytest.mark.parametrize("change", [torch.neg, torch.exp], ids=["sign", "exp"])
+@pytest.mark.parametrize("name", [name for name in EXERCISES if name[:2] in ("00", "01", "02", "03")])
+def test_a_sign_and_a_forgotten_logarithm_have_names(name: str, change) -> None:
+    """Of any exercise of the first pages, prepared or not: never a bare "Not yet"."""
+    verdict = check(name, changed(name, change))
+    assert verdict.passed is False and not verdict.message.startswith("Not yet")

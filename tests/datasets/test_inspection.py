@@ -58,6 +58,17 @@ def test_the_layout_of_mvtec(folder) -> None:
     assert data.masks.flatten(1).all(1).tolist() == data.anomalous.tolist()
 
 
+def test_a_folder_says_which_images_show_one_object(folder) -> None:
+    names = mvtec(folder).names
+    (folder / "groups.csv").write_text("picture,object\n" + "".join(f"{name},tile {len(name) % 2}\n" for name in names))
+    groups = mvtec(folder).groups
+    assert len(groups.unique()) == len({len(name) % 2 for name in names})
+    assert all((groups[i] == groups[0]) == (len(name) % 2 == len(names[0]) % 2) for i, name in enumerate(names))
+    (folder / "groups.csv").write_text(f"{names[0]},one\n")
+    with pytest.raises(ValueError, match=f"has no line for {len(names) - 1} images, the first is {names[1]}"):
+        mvtec(folder)
+
+
 def test_a_folder_that_is_not_as_it_should_be(folder) -> None:
     picture(folder / "ground_truth" / "crack" / "7_mask.png", size=(16, 12))
     with pytest.raises(ValueError, match=r"is 16 × 12 and its image 16 × 16"):

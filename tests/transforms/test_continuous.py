@@ -220,6 +220,14 @@ def test_a_solver_that_cannot_reach_its_tolerance() -> None:
         Continuous(moved().float(), tolerance=1e-12)(points().float())
 
 
+def test_the_way_back_of_the_adjoint_that_cannot_reach_its_tolerance() -> None:
+    """v = −300 x: on the way there all points come together, on the way back every error grows by e³⁰⁰."""
+    layer = Continuous(Linear([[-300.0]]), tolerance=1e-6, adjoint=True)
+    x, _ = layer(torch.tensor([[0.2]], requires_grad=True))
+    with pytest.raises(RuntimeError, match=r"reach the tolerance 1e-06 .* t = 1 to t = 0 backwards for the gradient"):
+        x.sum().backward()
+
+
 def test_wrong_arguments() -> None:
     with pytest.raises(
         ValueError, match=r"Wrong: the field must return .* shape \(6, 2\) for x \(6, 2\); got shape \(6,\)"

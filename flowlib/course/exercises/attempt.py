@@ -62,12 +62,22 @@ def is_stub(function: Callable) -> bool:
 
 
 def names_in(function: Callable) -> set[str]:
-    """The names that a function reads, and those of functions within it."""
-    found, codes = set(), [getattr(function, "__code__", None)]
+    """The names that a function reads, and those of functions within it and of its helpers, which were written beside
+    it and may be called as they like."""
+    around = getattr(function, "__globals__", {})
+    helpers = {
+        name: value.__code__
+        for name, value in around.items()
+        if hasattr(value, "__code__") and value.__module__ == function.__module__
+    }
+    found, seen, codes = set(), set(), [getattr(function, "__code__", None)]
     while codes:
         code = codes.pop()
-        if code is not None:
-            found |= {*code.co_names}
+        if code is not None and code not in seen:
+            seen.add(code)
+            loaded = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
+            codes += [helpers[name] for name in loaded & helpers.keys()]
+            found |= {*code.co_names} - (loaded & helpers.keys())
             codes += [constant for constant in code.co_consts if hasattr(constant, "co_names")]
     return found
 

@@ -130,6 +130,10 @@ two_maps.mistake(
     "You returned the log_det of the second map alone; the first one has stretched space too.",
     lambda first, second, z: second(first(z)[0])[1],
 )
+two_maps.mistake(
+    "You returned the log_det of the first map alone; the second one stretches space too.",
+    lambda first, second, z: first(z)[1],
+)
 two_maps.mistake("You applied the second map before the first.", lambda first, second, z: two_log_det(second, first, z))
 two_maps.mistake(SUMMED, lambda first, second, z: two_log_det(first, second, z).sum())
 

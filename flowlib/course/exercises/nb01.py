@@ -52,6 +52,10 @@ affine.mistake(
     lambda x, a, b: normal_log_prob(x) - a.abs().log(),
 )
 affine.mistake(
+    "You subtracted the stretch |a| itself. In logs a division is a difference of logarithms: subtract log |a|.",
+    lambda x, a, b: normal_log_prob((x - b) / a) - a.abs(),
+)
+affine.mistake(
     "You evaluated p_Z at a·x + b, so you applied the map once more where it has to be undone.",
     lambda x, a, b: normal_log_prob(a * x + b) - a.abs().log(),
 )
@@ -85,6 +89,14 @@ chain.mistake(
     lambda z, a, b: a.abs().log() + (a * z + b).sinh().cosh().log(),
 )
 chain.mistake("The slope of the first map is missing: both maps stretch.", lambda z, a, b: (a * z + b).cosh().log())
+chain.mistake(
+    "The slope of the second map is missing: both maps stretch.",
+    lambda z, a, b: a.abs().log().expand(len(z)),
+)
+chain.mistake(
+    "For negative a you took the log of a negative slope and got nan. Lengths have no sign: take its absolute value.",
+    lambda z, a, b: a.log() + (a * z + b).cosh().log(),
+)
 chain.mistake(
     "You multiplied the two logarithms. The slopes multiply, so their logarithms add.",
     lambda z, a, b: a.abs().log() * (a * z + b).cosh().log(),
@@ -195,6 +207,18 @@ uniform.mistake(
     "Your z is right; the sign of the log-determinant is that of Φ, the way back. The call that goes u → z stretches "
     "where Φ squeezes.",
     lambda u: (torch.special.ndtri(u), normal_log_prob(torch.special.ndtri(u))),
+)
+uniform.mistake(
+    "Your log-determinant is right; z has the wrong sign: u below one half comes from a z below zero.",
+    lambda u: (-torch.special.ndtri(u), uniform_to_normal(u)[1]),
+)
+uniform.mistake(
+    "Both signs are wrong: u below one half comes from a z below zero, and the call that goes u → z stretches.",
+    lambda u: tuple(-part for part in uniform_to_normal(u)),
+)
+uniform.mistake(
+    "That is the stretch |dz/du|; the question asks for its logarithm.",
+    lambda u: (torch.special.ndtri(u), (-normal_log_prob(torch.special.ndtri(u))).exp()),
 )
 uniform.mistake(
     "Your z is right, but you took the slope at u. Φ has its slope p_Z at z.",

@@ -15,33 +15,33 @@ from flowlib.course.exercises.shared import barred, drawn, log_det_of, normal_lo
 J = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[2.0, 0.5], [-1.0, 1.5]], [[0.3, 1.0], [0.8, -0.6]]])
 
 
-def det(j: Tensor) -> Tensor:
+def signed_area(j: Tensor) -> Tensor:
     """ad − bc: (n, 2, 2) -> (n,)."""
     return j[:, 0, 0] * j[:, 1, 1] - j[:, 0, 1] * j[:, 1, 0]
 
 
 def log_abs_det(J):
     """J (n, 2, 2) -> log |det J| (n,)."""
-    return det(J).abs().log()
+    return signed_area(J).abs().log()
 
 
 area = Exercise(
     "02_log_abs_det",
     log_abs_det,
-    without=barred("linalg", "slogdet", "logdet", rule="was not to be used: take ad − bc."),
+    without=barred("linalg", "slogdet", "logdet", "det", rule="was not to be used: take ad − bc."),
     inputs=[(J,), (drawn(5, 2, 2),)],
 )
 area.mistake(
     "You took the log of the signed area: where the map flips the plane, det J is negative and its log is nan. A "
     "density needs the size of the area, so the absolute value comes before the log.",
-    lambda J: det(J).log(),
+    lambda J: signed_area(J).log(),
 )
 area.mistake(
     "You added the two products. The parallelogram's area is their difference: with a plus, the two equal columns (1, "
     "1), (1, 1) would span an area of 2, and they span none.",
     lambda J: (J[:, 0, 0] * J[:, 1, 1] + J[:, 0, 1] * J[:, 1, 0]).abs().log(),
 )
-area.mistake("That is |det J|; the question asks for its log.", lambda J: det(J).abs())
+area.mistake("That is |det J|; the question asks for its log.", lambda J: signed_area(J).abs())
 area.mistake(
     "You summed over the batch. Every point has its own log |det J|: n matrices give n numbers.",
     lambda J: log_abs_det(J).sum(),
@@ -56,6 +56,7 @@ area.mistake(
 
 X = torch.tensor([[0.5, 1.0], [-1.0, 2.0], [2.0, -0.5]])  # (3, 2)
 A, B = torch.tensor([[1.5, 0.4], [-0.7, 0.6]]), torch.tensor([0.5, -1.0])
+FLIPPED = A * torch.tensor([1.0, -1.0])  # its determinant is negative
 WIDE = torch.linspace(-6.0, 6.0, 161)
 X3 = torch.tensor([[1.0, 0.0, -1.0], [0.2, -0.4, 0.9]])  # (2, 3)
 A3, B3 = torch.tensor([[2.0, 0.3, 0.0], [0.5, -1.0, 0.7], [0.1, 0.2, 0.5]]), torch.tensor([0.1, 0.2, -0.3])
@@ -77,8 +78,8 @@ linear = Exercise(
     inputs=[(X, A, B), (X3, A3, B3), (drawn(6, 4), drawn(4, 4, seed=1), drawn(4, seed=2))],
     picture=Picture(
         WIDE,
-        (torch.stack([WIDE, torch.zeros(161)], 1), A, B),
-        "x₁, along x₂ = 0, for A = [[1.5, 0.4], [−0.7, 0.6]] and b = [0.5, −1]",
+        (torch.stack([WIDE, torch.zeros(161)], 1), FLIPPED, B),
+        "x₁, along x₂ = 0, for A = [[1.5, −0.4], [−0.7, −0.6]] and b = [0.5, −1]",
     ),
 )
 linear.mistake(
@@ -89,6 +90,10 @@ linear.mistake(
 linear.mistake(
     "The log-determinant is missing: this is the density of z, not of x. Its mass over x would be |det A|, not 1.",
     lambda x, A, b: normal_log_prob(pulled_back(x, A, b)),
+)
+linear.mistake(
+    "log det A is nan where A flips the plane: take the absolute value before the logarithm.",
+    lambda x, A, b: normal_log_prob(pulled_back(x, A, b)) - torch.logdet(A),
 )
 linear.mistake(
     "You forgot to subtract the bias: b must be taken away from x before A is undone.",
@@ -177,7 +182,9 @@ def lu_log_det(L, U):
 lu = Exercise(
     "02_lu_log_det",
     lu_log_det,
-    without=barred("linalg", "slogdet", "logdet", rule="was not to be used: the diagonal of U is all that is needed."),
+    without=barred(
+        "linalg", "slogdet", "logdet", "det", rule="was not to be used: the diagonal of U is all that is needed."
+    ),
     inputs=[(L3, U3), (L2, U2), (drawn(5, 5).tril(-1) + torch.eye(5), drawn(5, 5, seed=1).triu())],
 )
 lu.mistake(

@@ -135,6 +135,12 @@ def radial_log_det(z, z0, alpha, beta):
     return radial_with(z, z0, alpha, beta)
 
 
+def radial_without_bars(z, z0, alpha, beta) -> Tensor:
+    """(D − 1) log(1 + βh) + log(1 + αβh²), nan where a bracket is negative."""
+    h = 1.0 / (alpha + (z - z0).norm(dim=-1))
+    return (z.shape[-1] - 1) * (1.0 + beta * h).log() + (1.0 + alpha * beta * h.square()).log()
+
+
 radial = Exercise(
     "03_radial_log_det",
     radial_log_det,
@@ -167,6 +173,10 @@ radial.mistake(
 radial.mistake(
     "r is the distance from the centre z₀, not from the origin.",
     lambda z, z0, alpha, beta: radial_with(z, 0.0 * z0, alpha, beta),
+)
+radial.mistake(
+    "nan where a factor is below zero: take the absolute value of each bracket before its logarithm.",
+    lambda *a: radial_without_bars(*a),
 )
 radial.mistake(SUMMED_LOG_DET, lambda *a: radial_with(*a).sum())
 radial.mistake(INVERSE_LOG_DET, lambda *a: -radial_with(*a))

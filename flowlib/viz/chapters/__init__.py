@@ -10,6 +10,8 @@ posteriors, codes           a posterior that follows its observation; that of an
 defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
+look_up                     a box that finds words of the glossary
+formulas                    a search over all formulas, systems and claims
 divergences                 between the two directions of KL; a game and its best critic
 rivals                      a flow beside a VAE, a GAN and a diffusion model
 """
@@ -18,9 +20,11 @@ from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.defects import choose_alarm, inject_defect
 from flowlib.viz.chapters.divergences import explore_divergence, explore_game
+from flowlib.viz.chapters.formulas import explore_formulas
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
+from flowlib.viz.chapters.look_up import look_up
 from flowlib.viz.chapters.losses import losses
 from flowlib.viz.chapters.mosaics import image_panel, redraw, scale_names, show_images, snapshot, to_unit
 from flowlib.viz.chapters.noise_explorers import explore_black, explore_noise
@@ -40,6 +44,7 @@ __all__ = [
     "explore_black",
     "explore_codes",
     "explore_divergence",
+    "explore_formulas",
     "explore_game",
     "explore_interpolation",
     "explore_judges",
@@ -50,6 +55,7 @@ __all__ = [
     "explore_two_moons",
     "image_panel",
     "inject_defect",
+    "look_up",
     "losses",
     "redraw",
     "scale_names",

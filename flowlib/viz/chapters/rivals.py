@@ -60,8 +60,10 @@ def scrub_rivals(record: Mapping[str, Tensor], curves: Mapping[str, Sequence[flo
         key = density_key("data", HALF, "p(x)")
         return Scene([panel(name, state) for name in names], numbers, keys=[key])
 
-    game = Choice("non-saturating", list(GAMES), symbol="game")
-    controls = {"moment": Slider(last, 0, last, 1, symbol="t"), "game": game}
+    controls = {
+        "moment": Slider(last, 0, last, 1, symbol="t"),
+        "game": Choice("non-saturating", list(GAMES), symbol="game"),
+    }
     alt = "samples of a flow, a VAE, a GAN and a diffusion model at one moment of their training, over the data"
     return Explorer(draw, controls, alt=alt, toggles=("density", "samples", "data"))
 

@@ -9,6 +9,7 @@ picture         a finished figure with a stable text
 controls        what a hand can move
 board           the widgets of all controls
 explorer        a picture with controls beside it
+live            live where a kernel runs, a picture everywhere else
 """
 
 from flowlib.viz.engine.controls import Arrow, Choice, Mark, Point, Slider

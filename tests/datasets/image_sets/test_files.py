@@ -98,6 +98,16 @@ def test_a_wrong_folder_in_the_variable_is_not_passed_over(data, mnist, monkeypa
     assert not (data / "dta").exists()
 
 
+def test_a_variable_one_level_too_deep_leaves_nothing_behind(data, mnist, monkeypatch):
+    put(data, images.MNIST, mnist)
+    monkeypatch.setenv("FLOWLIB_DATA", str(data / "mnist"))
+    before = sorted(data.rglob("*"))
+    check_mnist(images.mnist())  # known by what is in them
+    with pytest.raises(ConnectionError, match="is not on this machine, and the download failed"):
+        images.fashion_mnist()
+    assert sorted(data.rglob("*")) == before
+
+
 def test_the_variable_is_searched_before_the_cache(data, mnist):
     put(data.parent / "cache", images.MNIST, mnist)
     check_mnist(images.mnist())

@@ -78,6 +78,13 @@ def test_a_loss_below_the_floor_is_said() -> None:
     assert "nats below the floor" in history.verdict and "prove(flow.transform)" in history.verdict
 
 
+def test_a_loss_that_no_shape_explains_is_said() -> None:
+    """Ten nats a dimension below the Gaussian of the same spread: 2 · 10 and a little more."""
+    gaussian = -torch.distributions.Normal(MOONS.mean(0), MOONS.std(0)).log_prob(MOONS).sum(-1).mean().item()
+    assert verdict.beside_a_gaussian(MOONS, gaussian - 19.9) == []
+    assert "than any shape explains" in verdict.beside_a_gaussian(MOONS, gaussian - 20.1)[0]
+
+
 def test_a_fit_that_has_hardly_begun_is_said() -> None:
     flow = Flow(Planar(2, [0.1, 0.0], [1.0, 0.0], 0.0), StandardNormal(2))
     assert "above that of a Gaussian" in fit(flow, points() + 30, steps=3).verdict

@@ -12,6 +12,7 @@ from flowlib import load
 from flowlib.__main__ import main
 from flowlib.datasets import textures
 from flowlib.training import fit, read_detector
+from flowlib.training.detector import dealt
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,22 @@ def test_it_is_judged_with_a_table_and_a_heat_map_of_each_picture(tiles: Path, r
     assert all((float(row["score"]) > threshold) == (row["alarm"] == "1") for row in rows)
     area = float(next(line for line in said.splitlines() if line.startswith("image AUROC")).split()[2])
     assert area > 0.7
+
+
+def test_intervals_and_held_out_pictures_are_of_whole_objects(tiles: Path, run: Path, tmp_path: Path, capsys) -> None:
+    assert main(["evaluate", str(run)]) == 0
+    assert "over pictures, each an object of its own" in capsys.readouterr().out
+    shutil.copytree(tiles, tmp_path / "tiles")
+    names = [path.relative_to(tiles).as_posix() for part in ("train", "test") for path in (tiles / part).rglob("*.png")]
+    lines = [f"{name},{int(Path(name).stem) // 4 if name.startswith('test') else Path(name).stem}\n" for name in names]
+    (tmp_path / "tiles" / "groups.csv").write_text("".join(lines))
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "tiles")]) == 0
+    objects = len({line.split(",")[1] for line in lines if line.startswith("test")})
+    assert f"over the {objects} objects of groups.csv" in capsys.readouterr().out
+    held, own = dealt(torch.arange(100, 160), torch.arange(60) // 4, seed=0)
+    assert len(held) == 12 and not set(((held - 100) // 4).tolist()) & set(((own - 100) // 4).tolist())
+    with pytest.raises(ValueError, match="2 objects are too few"):
+        dealt(torch.arange(14), torch.arange(14) // 7, seed=0)
 
 
 def test_the_same_command_gives_the_same_detector(tiles: Path, run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+import flowlib.__main__ as command
 from flowlib import load
 from flowlib.__main__ import chance_of_noise
 from flowlib.models.checkpoint import FOLDER
@@ -27,6 +28,25 @@ def test_a_shipped_checkpoint_is_small_and_its_card_is_reproduced(name, capsys):
         pytest.skip(f"the images of {card['data']} are not on this machine")
     some = ["--images", 200, "--draws", 1] if card["test"]["images"] > 1000 else []
     assert flowlib("evaluate", name, "--device", "cpu", *some) == 0
+
+
+@pytest.mark.parametrize(
+    ("card", "seed"),
+    [({"seed": 5}, 5), ({"command": "flowlib train --seed 7 --steps 3"}, 7), ({"command": "--seed"}, 0)],
+)
+def test_the_seed_of_an_evaluation_is_that_of_the_run(card, seed, monkeypatch):
+    asked = []
+
+    def score(model, split, classes, draws, images, seed):
+        asked.append(seed)
+        raise ValueError("asked")
+
+    model = load("digits-glow")
+    model.card = {key: value for key, value in model.card.items() if key not in ("seed", "command")} | card
+    monkeypatch.setattr(command, "score", score)
+    monkeypatch.setattr(command, "load", lambda *_: model)
+    assert flowlib("evaluate", "digits-glow") == flowlib("evaluate", "digits-glow", "--seed", 3) == 2
+    assert asked == [seed, 3]
 
 
 def test_how_far_another_seed_may_be_is_told_by_the_noise_of_one_draw():

@@ -1,22 +1,27 @@
 """Runs that several processes share: the steps of one."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from flowlib.training.evaluation import score
-from flowlib.training.processes import Processes
+from flowlib.training.processes import Processes, processes
 from flowlib.training.seeds import Batches
-from tests.training.trainer.runs import ENVIRONMENT, RUN, losses_of
+from flowlib.training.trainer import CLOCK
+from tests.training.trainer.runs import ENVIRONMENT, RUN, TINY, losses_of
+
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "flowlib"]
 
 
 def test_two_processes_take_the_steps_of_one(unbroken, tmp_path):
     out = tmp_path / "two"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, "-m", "flowlib", "train", *RUN, "--out", str(out)]
+    command = [*TWO, "train", *RUN, "--out", str(out)]
     done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Warning: " not in done.stderr
@@ -26,6 +31,39 @@ def test_two_processes_take_the_steps_of_one(unbroken, tmp_path):
     cards = [json.loads((folder / "model.json").read_text()) for folder in (unbroken, out)]
     assert cards[1]["processes"] == 2
     assert cards[1]["test"]["bits_per_dim"] == pytest.approx(cards[0]["test"]["bits_per_dim"], abs=1e-5)
+
+
+def test_a_scheduler_that_ends_several_processes_leaves_a_checkpoint(tmp_path):
+    out = tmp_path / "two"
+    command = [*TWO, "train", *TINY, "--steps", "100000", "--checkpoint-every", "100000", "--out", str(out)]
+    run = subprocess.Popen(command, env=ENVIRONMENT, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(600):
+            if (out / "training.json").exists() or run.poll() is not None:
+                break
+            time.sleep(0.1)
+        time.sleep(1.0)
+        run.send_signal(signal.SIGTERM)
+        said = run.communicate(timeout=60)[0].decode()
+    finally:
+        run.kill()
+    step = json.loads((out / "training.json").read_text())["step"]
+    assert step > 0 and step % CLOCK == 0, said
+    assert "with --resume goes on" in said
+
+
+def test_one_gpu_for_all_processes_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="--device cuda:0 puts all 2 processes on one GPU"), processes("cuda:0"):
+        pass
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_process_downloads_before_the_others_look(rank, monkeypatch):
+    order = []
+    monkeypatch.setattr(dist, "barrier", lambda: order.append("all wait"))
+    Processes(rank, 2).in_turn(lambda: order.append("looks for the images"))
+    assert order == (["looks for the images", "all wait"] if rank == 0 else ["all wait", "looks for the images"])
 
 
 def test_shares_make_up_the_batch():

@@ -15,6 +15,7 @@ from flowlib.models.pretrained import data_set
 from flowlib.training import loop, pace
 from flowlib.training import trainer as training
 from flowlib.training.evaluation import samples
+from flowlib.training.run_files import save_losses
 from flowlib.training.settings import Settings
 from flowlib.training.trainer import Trainer
 from tests.training.trainer.runs import SMALL, TINY, flowlib, losses_of, trainer_of
@@ -150,6 +151,24 @@ def test_a_pace_tells_speed_and_time_left(monkeypatch):
     run = pace.Pace(batch=32, step=50, progress=0.5)
     assert run.words(step=60, progress=0.6) == "32 images a second, 0:00:40 left"
     assert not run.silent() and run.silent()
+
+
+def test_a_log_file_hears_of_a_run_between_its_looks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pace.Pace, "silent", lambda self: True)
+    assert flowlib("train", *TINY, "--steps", 3, "--draws", 1, "--out", tmp_path / "run") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("step 1: ", "step 2: "))]
+    assert len(lines) == 2 and all("images a second, " in line and line.endswith(" left") for line in lines)
+
+
+def test_losses_are_appended(tmp_path):
+    """What stands in the file is left alone, whatever it is; a run that goes on writes it anew."""
+    save_losses(tmp_path, [3.0, 2.5], listed=0)
+    before = losses_of(tmp_path)
+    (tmp_path / "losses.csv").write_text("\n".join([*before, "a line of a reader", ""]))
+    save_losses(tmp_path, [3.0, 2.5, 2.0], listed=2)
+    assert losses_of(tmp_path) == [*before, "a line of a reader", "3,2.0"]
+    save_losses(tmp_path, [3.0, 2.5, 2.0], listed=0)
+    assert losses_of(tmp_path) == [*before, "3,2.0"]
 
 
 def test_temperature_0_is_one_image(unbroken):

@@ -11,6 +11,7 @@ import torch
 
 from flowlib.__main__ import main
 from flowlib.models.checkpoint import FORMAT, read, save
+from flowlib.training.precision import networks_precision
 from flowlib.training.processes import choose_device
 from flowlib.training.settings import Settings
 from flowlib.training.trainer import Trainer
@@ -76,11 +77,36 @@ def test_a_missing_gpu_is_named(monkeypatch, says):
 
 
 def test_a_full_gpu_is_named(monkeypatch, says, tmp_path):
-    def full(self, lr):
+    def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")
 
     monkeypatch.setattr(Trainer, "take_step", full)
     assert "the GPU is full. Use a smaller --batch" in says("train", *TINY, "--out", tmp_path / "run")
+    monkeypatch.setattr("flowlib.__main__.samples", full)
+    told = says("sample", "digits-glow", "--out", tmp_path / "samples.png")
+    assert "the GPU is full." in told and "--batch" not in told  # sample has none
+
+
+def test_float32_is_float32_on_a_gpu_too(monkeypatch, says):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    says("evaluate", "mnits")
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic) == (False, True)
+
+
+@pytest.mark.parametrize(("has", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_bfloat16_is_taken_where_a_gpu_has_it(has, precision, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has and not including_emulation)
+    assert networks_precision("auto", torch.device("cuda")) == precision
+    assert networks_precision("auto", torch.device("cpu")) == "float32"
+    assert networks_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+
+
+def test_threads_are_as_many_as_asked_for(monkeypatch, says):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    says("evaluate", "mnits", "--threads", 3)
+    assert asked == [3]
 
 
 def test_a_run_is_not_overwritten(unbroken, says):

@@ -223,8 +223,8 @@ def test_the_bundle_has_text_view_and_picture():
 @pytest.mark.parametrize("live", [False, True])
 def test_on_a_page_that_is_looked_at_the_live_picture_comes_first_and_alone(monkeypatch, live):
     shown = []
-    monkeypatch.setattr("flowlib.viz.engine.explorer.watched", lambda: live)
-    monkeypatch.setattr("flowlib.viz.engine.explorer.display", lambda data, **_: shown.append(set(data)))
+    monkeypatch.setattr("flowlib.viz.engine.live.watched", lambda: live)
+    monkeypatch.setattr("flowlib.viz.engine.live.display", lambda data, **_: shown.append(set(data)))
     planar()._ipython_display_()
     widget, text = "application/vnd.jupyter.widget-view+json", "text/plain"
     together = [{widget, "image/png", text}]
