@@ -1,6 +1,6 @@
 """A flow, a VAE, a GAN that plays three games, and a diffusion model on one ring of eight Gaussians, for notebook 12a.
 
-    python -m tools.rivals_plane          in about fifteen minutes on one core
+    python -m tools.rivals_plane          in about ten minutes on one free core
 
 All see the same 10,000 points, have 19,200 to 19,800 parameters (those of critic and encoder counted) and so many steps
 that each trains for about the same seconds of one core; they are written beside the steps. The length of the first step

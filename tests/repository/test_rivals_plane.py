@@ -42,3 +42,17 @@ def test_the_stored_samples_are_small_and_whole() -> None:
     record = rivals_plane()
     assert all(value.float().isfinite().all() for value in record.values())
     assert {key.split("/")[1] for key in record} == set(RIVALS)
+
+
+def test_the_page_says_what_was_found() -> None:
+    """The figures in its table of claims are written by hand from the stored ones."""
+    text = (FOLDER.parents[2] / "notebooks" / "12a_rivals_in_the_plane.ipynb").read_text(encoding="utf-8")
+    failed = {
+        name: sum(least < 0.25 or outside > 0.1 for least, outside in zip(row["least"], row["outside"], strict=True))
+        for name, row in ROWS.items()
+    }
+    games = [failed[name] for name in ("GAN", "GAN, saturating", "GAN, Wasserstein")]
+    assert "plain game {} of 10 failed, saturating {}, Wasserstein {}".format(*games) in text
+    assert f"{sum(ROWS['flow']['exact']) / 5:.2f} nats above the floor, exact at each point" in text
+    astray = [100 * sum(ROWS[name]["outside"]) / SEEDS for name in ("flow", "GAN")]
+    assert "astray: flow {:.1f} %, GAN {:.1f} %, truth 0.03 %".format(*astray) in text
