@@ -14,10 +14,6 @@ look_up                     a box that finds words of the glossary
 formulas                    a search over all formulas, systems and claims
 divergences                 between the two directions of KL; a game and its best critic
 rivals                      a flow beside a VAE, a GAN and a diffusion model
-divergences                 between the two directions of KL; a game and its best critic
-rivals                      a flow beside a VAE, a GAN and a diffusion model
-look_up                     a box that finds words of the glossary
-formulas                    a search over all formulas, systems and claims
 """
 
 from flowlib.viz.chapters.codes import explore_codes
