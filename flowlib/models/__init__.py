@@ -5,11 +5,14 @@
 
 from flowlib.models.anomaly import FastFlow, Scores, fast_flow
 from flowlib.models.anomaly_baselines import NearestPatches, PixelGaussians, WholeGaussian
+from flowlib.models.diffusion import Diffusion
 from flowlib.models.features import Features, efficientnet_lite0, texture_features
+from flowlib.models.gan import GAN
 from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flow_image, transformer_image
 from flowlib.models.noise import gaussian_noise, noise_flow
 from flowlib.models.of_pages import (
     camera_noise,
+    digit_classifier,
     digit_vaes,
     matched_moons,
     planar_energies,
@@ -48,7 +51,9 @@ from flowlib.models.vectors import (
 )
 
 __all__ = [
+    "GAN",
     "VAE",
+    "Diffusion",
     "Ensemble",
     "FastFlow",
     "Features",
@@ -58,6 +63,7 @@ __all__ = [
     "WholeGaussian",
     "camera_noise",
     "density_ascent",
+    "digit_classifier",
     "digit_vaes",
     "efficientnet_lite0",
     "fast_flow",

@@ -1,13 +1,17 @@
 """Training: `fit` to samples, `fit_energy` to an energy, `fit_greedy` layer by layer, `fit_matching` without a
-likelihood, `fit_vae` by a bound, and the image trainer behind `flowlib train`; `c2st`, `ranks`, `coverage`, which judge
-posteriors; `nearest_neighbour_test`, `sliced_wasserstein`, `precision_recall`, `frechet`, which judge samples."""
+likelihood, `fit_vae` by a bound, `fit_gan` by a game, `fit_diffusion` by denoising, and the image trainer behind
+`flowlib train`; `c2st`, `ranks`, `coverage`, which judge posteriors, and `ais`, which judges bounds;
+`nearest_neighbour_test`, `sliced_wasserstein`, `precision_recall`, `frechet`, which judge samples."""
 
+from flowlib.training.annealing import ais
 from flowlib.training.calibration import c2st, coverage, ranks
 from flowlib.training.defects import PixelTest, au_pro, interval, threshold
 from flowlib.training.detection import Interval, auroc, auroc_interval
 from flowlib.training.detector import read_detector
 from flowlib.training.fit import fit
+from flowlib.training.fit_diffusion import fit_diffusion
 from flowlib.training.fit_energy import fit_energy
+from flowlib.training.fit_gan import fit_gan
 from flowlib.training.fit_vae import fit_vae
 from flowlib.training.greedy import fit_greedy
 from flowlib.training.history import History
@@ -15,6 +19,7 @@ from flowlib.training.matching import fit_matching
 from flowlib.training.samples import (
     PrecisionRecall,
     frechet,
+    kernel_log_prob,
     nearest_neighbour_test,
     precision_recall,
     sliced_wasserstein,
@@ -25,18 +30,22 @@ __all__ = [
     "Interval",
     "PixelTest",
     "PrecisionRecall",
+    "ais",
     "au_pro",
     "auroc",
     "auroc_interval",
     "c2st",
     "coverage",
     "fit",
+    "fit_diffusion",
     "fit_energy",
+    "fit_gan",
     "fit_greedy",
     "fit_matching",
     "fit_vae",
     "frechet",
     "interval",
+    "kernel_log_prob",
     "nearest_neighbour_test",
     "precision_recall",
     "ranks",

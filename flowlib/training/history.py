@@ -9,7 +9,7 @@ BOUNDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # nats above the floor,
 
 @dataclass(repr=False)
 class History:
-    """The record of `fit`, `fit_energy` or `fit_matching`; `flowlib.viz.losses` draws it.
+    """The record of `fit`, `fit_energy`, `fit_matching` or `fit_gan`; `flowlib.viz.losses` draws it.
 
     Args:
         losses: the training loss of every step, in nats (`fit_matching`: squared distances of velocities).
@@ -20,6 +20,7 @@ class History:
         snapshots: step -> state_dict of the flow, for scrubbing: `flow.load_state_dict(history.snapshots[step])`.
         nats: −log p on the held-out points at the end, in nats, where the loss is something else (`fit_matching`).
         best_step: the step whose weights the flow holds now.
+        critic: the losses of the critic (`fit_gan`, whose `losses` are the generator's).
         stopped: why the fit ended early, or "".
         verdict: what is the matter with the data or with the result, or "" (`training.verdict`).
         seconds: how long it took; never printed, because it differs from machine to machine.
@@ -31,6 +32,7 @@ class History:
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     nats: float | None = None
     best_step: int = 0
+    critic: list[float] = field(default_factory=list)
     stopped: str = ""
     verdict: str = ""
     seconds: float = 0.0
@@ -50,6 +52,8 @@ class History:
         steps = len(self.losses)
         end = self.stopped or f"{steps} step{'s' * (steps != 1)}"
         verdict = f"\nVerdict: {self.verdict}" if self.verdict else ""
+        if self.critic:
+            return f"History: {end} of a game, whose losses say nothing of the samples{verdict}"
         if self.nats is not None:
             return f"History: {end}, {self.nats:.1f} nats on held-out points{verdict}"
         if self.gap is None:

@@ -57,6 +57,20 @@ def check_data(data: Tensor, flow: Flow, name: str = "data") -> Tensor:
     return data.to(like.device if flow.transform.takes_any_float else like)
 
 
+def check_points(owner: str, x: Tensor, dim: int, least: int = 2 * LEAST_ROWS) -> Tensor:
+    """Points (n, dim) for a model that is no flow, floats, finite, enough; an error that names what is wrong."""
+    expected = f"{owner} expects points, a float tensor of shape (n, {dim}) with {least} rows or more"
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        got = f"dtype {x.dtype}. Convert with .float() first" if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{expected}; got {got}.")
+    if x.dim() != 2 or x.shape[1] != dim or len(x) < least:
+        raise ValueError(f"{expected}; got shape {tuple(x.shape)}.")
+    bad = (~x.isfinite().all(-1)).nonzero().flatten()
+    if len(bad):
+        raise ValueError(f"{owner}: {len(bad)} of {len(x)} rows hold nan or inf, the first is row {int(bad[0])}.")
+    return x.detach()
+
+
 def check_context(context: Tensor | None, flow: Flow, rows: int, name: str = "data") -> Tensor:
     """The context on the device of the flow, one row for each row of data."""
     needed = flow.context_dim

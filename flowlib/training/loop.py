@@ -71,19 +71,24 @@ class Descent:
         parameters: what is trained, by name.
         clip: gradients longer than this are cut to it.
         total: what makes the losses of all processes of those of this one.
+        betas: how much Adam keeps of its mean gradient and of its mean square at each step.
 
     Paper: Kingma and Ba (2015), Adam, arXiv 1412.6980.
     """
 
     def __init__(
-        self, parameters: Mapping[str, Tensor], clip: float, total: Callable[[Tensor], Tensor] = lambda losses: losses
+        self,
+        parameters: Mapping[str, Tensor],
+        clip: float,
+        total: Callable[[Tensor], Tensor] = lambda losses: losses,
+        betas: tuple[float, float] = (0.9, 0.999),
     ):
         self.named, self.clip, self.total = dict(parameters), clip, total
         self.parameters = list(parameters.values())
         with undisturbed():
             import torch._dynamo
         fused = self.parameters[0].device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(self.parameters, fused=fused)
+        self.optimizer = torch.optim.Adam(self.parameters, betas=betas, fused=fused)
         self.step = 0
         self.losses: list[float] = []
         self.pending: list[Tensor] = []

@@ -12,7 +12,7 @@ that of the flow whose field was learned, `flow.log_prob`.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -59,7 +59,7 @@ class Matching:
 
     def __init__(self, flow: Flow, path: str = "straight", transport: bool = False):
         self.path = PATHS[check_choice("fit_matching", "path", path, tuple(PATHS))]
-        self.base, self.transport = flow.base, transport
+        self.flow, self.base, self.transport = flow, flow.base, transport
         first, *behind = flow.transform.layers()
         in_units = isinstance(first, InContextUnits)
         layer = first.transform if in_units else first
@@ -137,18 +137,43 @@ def fit_matching(
     (3, torch.Size([200]))
     """
     check_flow("fit_matching", flow, context_given=context is not None)
-    lr, clip = check_numbers("fit_matching", steps, batch, lr, clip, snapshots, patience)
     if transport and context is not None:
         raise ValueError(
             "fit_matching: transport=True pairs noise with points of any context, and the noise of one context is then "
             "no longer that of the base. Leave out the context, or transport."
         )
-    matching = Matching(flow, path, transport)
-    generator = torch.Generator().manual_seed(seed)
+    return follow(
+        Matching(flow, path, transport), data, name="fit_matching", steps=steps, batch=batch, lr=lr, context=context,
+        held_out=held_out, clip=clip, patience=patience, callback=callback, snapshots=snapshots, seed=seed,
+        checkpoint=checkpoint, settings={"path": path, "transport": transport},
+    )  # fmt: skip
+
+
+def follow(
+    matching: Matching,
+    data: Tensor | Sampler,
+    *,
+    name: str,
+    steps: int,
+    batch: int,
+    lr: float,
+    context: Tensor | None,
+    held_out: float | Tensor | tuple[Tensor, ...],
+    clip: float,
+    patience: int | None,
+    callback: Callable[[int, History], object] | None,
+    snapshots: int,
+    seed: int,
+    checkpoint: str | Path | None,
+    settings: Mapping[str, object],
+) -> History:
+    """Descend a loss of matching; `name` is who speaks in messages, `settings` what else a checkpoint must agree in."""
+    lr, clip = check_numbers(name, steps, batch, lr, clip, snapshots, patience)
+    flow, generator = matching.flow, torch.Generator().manual_seed(seed)
     points = points_of(flow, data, batch, generator, held_out=held_out, context=context)
-    settings = {"steps": steps, "batch": batch, "lr": lr, "clip": clip, "snapshots": snapshots, "seed": seed}
-    settings |= {"path": path, "transport": transport, "data": fingerprint(*points.all)}
-    kept = None if checkpoint is None else Kept(checkpoint, settings)
+    numbers = {"steps": steps, "batch": batch, "lr": lr, "clip": clip, "snapshots": snapshots, "seed": seed}
+    numbers |= {**settings, "data": fingerprint(*points.all)}
+    kept = None if checkpoint is None else Kept(checkpoint, numbers)
 
     def loss_at(step: int) -> tuple[Tensor, Tensor]:
         *rows, _ = next(points.batches)
@@ -167,7 +192,7 @@ def fit_matching(
         fixed: Rows = (*matching.draw(len(points.held_out[0])), *points.held_out[:-1])
         draws = matching.draws(batch)
         history = descend(
-            flow, loss_at, evaluate, explain, name="fit_matching", steps=steps, lr=lr, clip=clip, snapshots=snapshots,
+            flow, loss_at, evaluate, explain, name=name, steps=steps, lr=lr, clip=clip, snapshots=snapshots,
             floor=None, patience=patience, callback=callback, kept=kept,
             skip=lambda steps: [(next(points.batches), next(draws)) for _ in range(steps)],
         )  # fmt: skip

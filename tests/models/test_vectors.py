@@ -37,7 +37,9 @@ def test_every_recipe_is_here() -> None:
     posterior = ["Ensemble", "VAE", "digit_vaes", "posterior_flow", "posteriors"]  # test_posterior.py, test_vae.py
     tiles = ["FastFlow", "Features", "NearestPatches", "PixelGaussians", "Scores", "WholeGaussian"]  # test_anomaly.py
     tiles += ["efficientnet_lite0", "fast_flow", "texture_features"]
+    rivals = ["GAN", "Diffusion"]  # test_rivals.py
     others = [
+        *rivals,
         *noise,
         *scores,
         *posterior,
