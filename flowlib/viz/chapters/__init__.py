@@ -10,11 +10,13 @@ posteriors, codes           a posterior that follows its observation; that of an
 defects                     a scratch on a tile and its score; a threshold
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
+digit_rivals                five trainings at once; a flow between likelihood and game; the nearest training digit
 """
 
 from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.defects import choose_alarm, inject_defect
+from flowlib.viz.chapters.digit_rivals import mix_game_and_likelihood, nearest_digits, scrub_digit_rivals
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
 from flowlib.viz.chapters.knots import drag_knots
 from flowlib.viz.chapters.latent_explorers import explore_attributes, explore_interpolation, scrub_patches
@@ -43,8 +45,11 @@ __all__ = [
     "image_panel",
     "inject_defect",
     "losses",
+    "mix_game_and_likelihood",
+    "nearest_digits",
     "redraw",
     "scale_names",
+    "scrub_digit_rivals",
     "scrub_image_layers",
     "scrub_layers",
     "scrub_patches",
