@@ -18,7 +18,8 @@ from flowlib.viz.engine.explorer import Explorer
 from flowlib.viz.engine.scene import Dots, Label, Lines, Panel, Scene
 
 SIDE, HIGHEST, COLUMNS = 8, 16, 4  # of a digit; value of a black pixel; digits side by side
-CEILING = 12.0  # bits a pixel above which a point leaves the picture
+CEILING = 4.0  # bits a pixel above which a point leaves the picture
+POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def sheet_of(text: str) -> Tensor:
@@ -29,6 +30,15 @@ def sheet_of(text: str) -> Tensor:
     """
     values = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, 1, SIDE, SIDE)
     return torch.from_numpy(values / np.float32(HIGHEST))
+
+
+def shown(value: float) -> str:
+    """Two decimals, or the power of ten of what is too large for that.
+
+    >>> shown(2.345), shown(3e9)
+    ('2.35', '10⁹')
+    """
+    return f"{value:.2f}" if value < 1000 else "10" + str(int(math.log10(value))).translate(POWERS)
 
 
 def scrub_digit_rivals(scrub: Mapping[str, list[dict]]) -> Explorer:
@@ -47,7 +57,7 @@ def scrub_digit_rivals(scrub: Mapping[str, list[dict]]) -> Explorer:
     sheets = {name: [sheet_of(each["sheet"]) for each in moments] for name, moments in scrub.items()}
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
-        k = values["moment"]
+        k = values["time"]
         panels = [image_panel(each[k], COLUMNS, name) for name, each in sheets.items()]
         numbers = [(name, f"{moments[k]['wasserstein']:.2f}") for name, moments in scrub.items()]
         share = next(iter(scrub.values()))[k]["step"] / next(iter(scrub.values()))[-1]["step"]
@@ -55,7 +65,7 @@ def scrub_digit_rivals(scrub: Mapping[str, list[dict]]) -> Explorer:
 
     return Explorer(
         draw,
-        {"moment": Slider(count - 1, 0, count - 1)},
+        {"time": Slider(count - 1, 0, count - 1)},
         alt=f"samples of {len(scrub)} models of digits at {count} moments of their training, with distances to data",
     )
 
@@ -81,7 +91,7 @@ def mix_game_and_likelihood(rows: list[dict]) -> Explorer:
             Dots(points, "data", size=3.0, alpha=1.0),
             Dots(points[k : k + 1], "light", size=4.5, alpha=1.0),
             *[
-                Label(x + 0.12, high - 0.06 * (high - low), f"↑ 10^{math.log10(value):.0f}", "data", align="left")
+                Label(x + 0.12, high - 0.06 * (high - low), "↑ " + shown(value), "data", align="left")
                 for x, value in zip(at, middle[name], strict=True)
                 if value > high
             ],
@@ -100,8 +110,8 @@ def mix_game_and_likelihood(rows: list[dict]) -> Explorer:
         return Scene(
             panels,
             [
-                ("weight of the likelihood", words[k].replace("likelihood", "all: no game")),
-                ("bits a pixel", f"{bits:.2f}" if bits < CEILING else f"10^{math.log10(bits):.1f}"),
+                ("weight of the likelihood", "no game" if rows[k]["weight"] is None else words[k]),
+                ("bits a pixel", shown(bits)),
                 ("Fréchet distance", f"{apart:.1f}"),
             ],
         )
@@ -127,7 +137,7 @@ def nearest_digits(sheets: Mapping[str, str], train: Tensor, test: Tensor) -> Ex
     found = {name: torch.cdist(x, known).min(1) for name, x in rows.items()}
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
-        name, k = values["model"], values["sample"]
+        name, k = values["model"], values["digit"]
         apart, which = found[name]
         panels = [
             image_panel(picture.reshape(-1, 1, SIDE, SIDE), 1, title)
@@ -151,7 +161,7 @@ def nearest_digits(sheets: Mapping[str, str], train: Tensor, test: Tensor) -> Ex
     return Explorer(
         draw,
         {
-            "sample": Slider(0, 0, len(next(iter(rows.values()))) - 1),
+            "digit": Slider(0, 0, len(next(iter(rows.values()))) - 1),
             "model": Choice(next(iter(rows)), list(rows), symbol="model"),
         },
         alt="a sample of a model beside the training digit that is nearest to it, and how near all samples come",
