@@ -11,15 +11,24 @@ RESULTS = stored("rivals_digits")
 ROWS = {row["model"]: row for row in RESULTS["rows"]}
 
 
-def middle(values: list[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
 def test_parameters_agree_within_a_tenth() -> None:
     numbers = {rival.name: count(rival.build()) for rival in RIVALS}
     assert max(numbers.values()) < 1.1 * min(numbers.values())
     assert {name: row["parameters"] for name, row in ROWS.items()} == numbers
     assert {name: row["steps"] for name, row in ROWS.items()} == {rival.name: rival.steps for rival in RIVALS}
+
+
+def test_seconds_agree_as_well_as_a_machine_that_others_use_lets_them_be_measured() -> None:
+    means = [sum(row["training_s"]) / SEEDS for row in ROWS.values()]
+    middle = sum(means) / len(means)
+    assert all(abs(mean - middle) < 0.15 * middle for mean in means)
+
+
+def test_the_game_and_the_likelihood_teach_one_flow_different_things() -> None:
+    game, *between, likelihood = RESULTS["flow_gan"]
+    assert min(game["bits"]) > 1e9 and max(likelihood["bits"]) < 2.5
+    assert min(game["precision"]) > max(likelihood["precision"]) and max(game["recall"]) < min(likelihood["recall"])
+    assert max(between[-1]["bits"]) < 2.5 and max(between[-1]["frechet"]) < min(likelihood["frechet"])
 
 
 def test_the_results_are_whole() -> None:

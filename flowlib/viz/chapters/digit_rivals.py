@@ -18,7 +18,7 @@ from flowlib.viz.engine.explorer import Explorer
 from flowlib.viz.engine.scene import Dots, Label, Lines, Panel, Scene
 
 SIDE, HIGHEST, COLUMNS = 8, 16, 4  # of a digit; value of a black pixel; digits side by side
-CEILING = 4.0  # bits a pixel above which a point leaves the picture
+CEILING = 6.0  # bits a pixel above which a point leaves the picture
 POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
