@@ -91,7 +91,7 @@ def mix_game_and_likelihood(rows: list[dict]) -> Explorer:
             Dots(points, "data", size=3.0, alpha=1.0),
             Dots(points[k : k + 1], "light", size=4.5, alpha=1.0),
             *[
-                Label(x + 0.12, high - 0.06 * (high - low), "↑ " + shown(value), "data", align="left")
+                Label(x + 0.3, high - 0.05 * (high - low), "↑ " + shown(value), "data", align="left")
                 for x, value in zip(at, middle[name], strict=True)
                 if value > high
             ],
