@@ -9,6 +9,7 @@ from flowlib.bases import StandardNormal
 from flowlib.core import Compose, Flow
 from flowlib.course.formulas.proving import bell, draw, gap, integral
 from flowlib.course.formulas.row import Rows
+from flowlib.course.stored import stored
 from flowlib.transforms.linear import Linear
 from flowlib.transforms.planar import Planar
 
@@ -72,3 +73,29 @@ def flow_gan() -> float:
     z = draw(20, 3)
     x, log_det = flow.transform(z)
     return gap(flow.log_prob(x), -0.5 * z.square().sum(-1) - 1.5 * math.log(2.0 * math.pi) - log_det)
+
+
+def means(score: str) -> dict[str, float]:
+    """Of each model, over its seeds, as `python -m tools.rivals_digits` measured them."""
+    return {row["model"]: sum(row[score]) / len(row[score]) for row in stored("rivals_digits")["rows"] if score in row}
+
+
+def looks_and_coverage() -> str:
+    distances = ", ".join(f"{model} {value:.1f}" for model, value in means("frechet").items())
+    recalls = ", ".join(f"{model} {value:.2f}" for model, value in means("recall").items())
+    return f"Fréchet distance of digits: {distances}. Recall: {recalls}. Larger pictures were not tried"
+
+
+@ROWS.claim(
+    "GANs have exceptional results on complex data; flows may be less flexible",
+    "half",
+    looks_and_coverage,
+    section="6. Does it hold here?",
+    at="lecture 17.7b, lecture 17.7c",
+    code="training.frechet",
+    exercise="12b_two_shares",
+    bound=0.01,
+)
+def half() -> float:
+    """how far Wasserstein's GAN is above the flow in Fréchet distance, and in recall: neither"""
+    return max(*(means(s)["Wasserstein GAN"] - means(s)["flow"] for s in ("frechet", "recall")), 0.0)
