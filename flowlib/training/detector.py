@@ -59,11 +59,7 @@ class Report:
         else:
             lines += [f"{name:12} {area}" for name, area in self.areas.items()]
             known = self.objects < self.images
-            over = (
-                f"the {self.objects} objects of groups.csv"
-                if known
-                else "pictures, each taken for an object of its own"
-            )
+            over = f"the {self.objects} objects of groups.csv" if known else "pictures, each an object of its own"
             lines.append(f"in brackets: 95 % intervals over {over}")
         return "\n".join(lines)
 
