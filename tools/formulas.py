@@ -155,9 +155,8 @@ RECAP = """## Recap
 
 The five documents that stand above line by line, and the papers behind them, which each page names with its equations.
 
-Back: [11c · Posteriors](11c_posteriors.ipynb). To the start: [00 · Start here](00_start_here.ipynb).""".replace(
-    "{READ}", READ
-)
+Back: [12b · Rivals on digits](12b_rivals_on_digits.ipynb). To the start:
+[00 · Start here](00_start_here.ipynb).""".replace("{READ}", READ)
 
 
 def cells() -> list[NotebookNode]:

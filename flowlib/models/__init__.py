@@ -12,6 +12,7 @@ from flowlib.models.images import glow, nice_image, real_nvp_image, residual_flo
 from flowlib.models.noise import gaussian_noise, noise_flow
 from flowlib.models.of_pages import (
     camera_noise,
+    digit_classifier,
     digit_vaes,
     matched_moons,
     planar_energies,
@@ -63,6 +64,7 @@ __all__ = [
     "WholeGaussian",
     "camera_noise",
     "density_ascent",
+    "digit_classifier",
     "digit_vaes",
     "efficientnet_lite0",
     "fast_flow",

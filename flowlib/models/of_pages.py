@@ -4,7 +4,7 @@ What a page could train in minutes, a reader should not wait for: the docstring 
 """
 
 import safetensors.torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from flowlib.core import Flow
 from flowlib.datasets import Pendulum, TwoMoons
@@ -99,6 +99,27 @@ def digit_vaes() -> dict[str, VAE]:
     for kind, vae in vaes.items():
         vae.load_state_dict(states[kind])
     return vaes
+
+
+def digit_classifier(trained: bool = True) -> nn.Sequential:
+    """The classifier of notebook 12b: 8 × 8 digits as rows, divided by 16, to 16 features, and a head of ten classes.
+
+    `python -m tools.rivals_digits` made its weights.
+
+    Args:
+        trained: with these weights, in eval mode; else with new ones.
+
+    >>> import torch
+    >>> features, head = digit_classifier()
+    >>> features(torch.zeros(3, 64)).shape, head(features(torch.zeros(3, 64))).shape
+    (torch.Size([3, 16]), torch.Size([3, 10]))
+    """
+    features = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16), nn.ReLU())
+    net = nn.Sequential(features, nn.Linear(16, 10))
+    if trained:
+        net.load_state_dict(safetensors.torch.load_file(FOLDER / "digit_classifier.safetensors"))
+        net.eval()
+    return net
 
 
 def camera_noise() -> Flow:

@@ -20,6 +20,7 @@ from flowlib.training.modes import mode_shares
 from flowlib.training.samples import (
     PrecisionRecall,
     frechet,
+    kernel_log_prob,
     nearest_neighbour_test,
     precision_recall,
     sliced_wasserstein,
@@ -45,6 +46,7 @@ __all__ = [
     "fit_vae",
     "frechet",
     "interval",
+    "kernel_log_prob",
     "mode_shares",
     "nearest_neighbour_test",
     "precision_recall",

@@ -1,20 +1,23 @@
-"""How near are samples to data? Four scores that know no model: all they see is two sets of points.
+"""How near are samples to data? Five scores that know no model: all they see is two sets of points.
 
     nearest_neighbour_test   is a point's nearest neighbour of its own set? ½: nobody can tell; below ½: copies
     sliced_wasserstein       how far must mass be carried, seen along lines
     precision_recall         the share of samples that look like data, and of data that samples look like
     frechet                  the distance of two Gaussians with the means and covariances of the sets
+    kernel_log_prob          a density made of samples, for models that have none; poor beyond a few dimensions
 
 A density says more than all of them, where there is one: it is told in nats and has a floor. Of a model without a
 density these are what one has. Each is of sets and not of laws: compare numbers at equal sizes of the sets only.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from flowlib.support.checks import check_count
+from flowlib.bases import LOG_2PI
+from flowlib.support.checks import check_above_zero, check_count
 from flowlib.training.seeds import seeded
 
 
@@ -142,6 +145,29 @@ def frechet(samples_features: Tensor, reference_features: Tensor) -> float:
     mixed = torch.linalg.eigvalsh(root @ other @ root).clamp_min(0.0).sqrt().sum()
     apart = (samples.mean(0) - reference.mean(0)).square().sum()
     return max(0.0, float(apart + one.trace() + other.trace() - 2.0 * mixed))
+
+
+def kernel_log_prob(x: Tensor, samples: Tensor, width: float) -> Tensor:
+    """log of the density that has a small Gaussian of this width at each of m samples, at points x: (n, D) -> (n,).
+
+        log p(x) = log (1/m) Σ_j N(x; x_j, width² I)
+
+    The usual stand-in where a model has samples and no density (a Parzen window). In many dimensions no point has a
+    near neighbour among the samples: the density then says more of the width than of the model.
+
+    Args:
+        x, samples: (n, D) and (m, D).
+        width: deviation of each Gaussian, in the unit of the data; choose it on points that are in neither.
+
+    Paper: Theis et al. (2016), arXiv 1511.01844, section 3.3, why not to judge models by it.
+
+    >>> kernel_log_prob(torch.zeros(1, 2), torch.tensor([[0.0, 0.0]]), 1.0).item() == -math.log(2 * math.pi)
+    True
+    """
+    x, samples = check_sets("kernel_log_prob", x, samples, 1)
+    width = check_above_zero("kernel_log_prob", "width", width)
+    heights = -0.5 * (torch.cdist(x, samples) / width).square() - x.shape[1] * (math.log(width) + 0.5 * LOG_2PI)
+    return heights.logsumexp(1) - math.log(len(samples))
 
 
 def distances(points: Tensor, others: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ PLAIN = [
     "00_start_here",
     "10_infinitely_many_small_steps",
     "11b_noise_and_outliers",
+    "12b_rivals_on_digits",
 ]
 NOTEBOOKS = [*WITH_HANDLES, *WITH_IMAGES, *PLAIN]
 

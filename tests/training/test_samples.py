@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowlib.training import frechet, nearest_neighbour_test, precision_recall, sliced_wasserstein
+from flowlib.training import frechet, kernel_log_prob, nearest_neighbour_test, precision_recall, sliced_wasserstein
 
 SCORES = [frechet, nearest_neighbour_test, precision_recall, sliced_wasserstein]
 
@@ -88,6 +88,17 @@ def test_samples_that_are_half_noise() -> None:
     data = normal(300, 2, 0)
     mixed = torch.cat([data[:150] + 1e-9, 1000.0 * torch.arange(1.0, 151.0).repeat(2, 1).T])
     assert precision_recall(mixed, data, k=4).precision == 0.5
+
+
+def test_a_kernel_density_has_the_mean_of_its_gaussians() -> None:
+    centres, x = normal(5, 3, 0), normal(4, 3, 1)
+    law = torch.distributions.Normal(centres, 0.7)
+    known = law.log_prob(x[:, None]).sum(-1).exp().mean(1).log()
+    assert torch.allclose(kernel_log_prob(x, centres, 0.7), known, atol=1e-10)
+    line = torch.linspace(-9.0, 9.0, 2001, dtype=torch.float64)[:, None]
+    assert abs(kernel_log_prob(line, normal(6, 1, 0), 0.5).exp().sum().item() * 0.009 - 1.0) < 1e-3
+    with pytest.raises(ValueError, match="width must be a finite number greater than 0; got 0"):
+        kernel_log_prob(x, centres, 0)
 
 
 @pytest.mark.parametrize("score", SCORES)

@@ -25,12 +25,30 @@ from flowlib.course.exercises import (
     nb11b,
     nb11c,
     nb12a,
+    nb12b,
 )
 from flowlib.course.exercises.exercise import Exercise, Verdict
 
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
-    for notebook in (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11a, nb11b, nb11c, nb12a)
+    for notebook in (
+        nb00,
+        nb01,
+        nb02,
+        nb03,
+        nb04,
+        nb05,
+        nb06,
+        nb07,
+        nb08,
+        nb09,
+        nb10,
+        nb11a,
+        nb11b,
+        nb11c,
+        nb12a,
+        nb12b,
+    )
     for exercise in notebook.EXERCISES
 }
 

@@ -23,12 +23,13 @@ from flowlib.course.formulas import (
     nb11b,
     nb11c,
     nb12a,
+    nb12b,
 )
 from flowlib.course.formulas.row import KINDS, Row
 from flowlib.course.formulas.sources import SOURCES
 from flowlib.support.checks import check_choice
 
-PAGES = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11a, nb11b, nb11c, nb12a)
+PAGES = (nb00, nb01, nb02, nb03, nb04, nb05, nb06, nb07, nb08, nb09, nb10, nb11a, nb11b, nb11c, nb12a, nb12b)
 ROWS: tuple[Row, ...] = tuple(row for page in PAGES for row in page.ROWS)
 
 

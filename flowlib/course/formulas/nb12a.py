@@ -175,7 +175,7 @@ def computes_it() -> float:
 @ROWS.claim(
     "a VAE has p(x) approximately, a flow exactly",
     "yes",
-    "ELBO, tighter bounds and annealing beside a grid of codes stand there; what a bound lacks is KL(q ‖ posterior)",
+    "its ELBO is 0.33 nats below its own likelihood, 1,000 draws 0.01; what a bound lacks is KL(q ‖ posterior)",
     section="5. What each can tell of p(x)",
     at="tutorial 5, tutorial 7, tutorial 8, review 4",
     code="training.ais",

@@ -14,11 +14,13 @@ look_up                     a box that finds words of the glossary
 formulas                    a search over all formulas, systems and claims
 divergences                 between the two directions of KL; a game and its best critic
 rivals                      a flow beside a VAE, a GAN and a diffusion model
+digit_rivals                five trainings at once; a flow between likelihood and game; the nearest training digit
 """
 
 from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
 from flowlib.viz.chapters.defects import choose_alarm, inject_defect
+from flowlib.viz.chapters.digit_rivals import mix_game_and_likelihood, nearest_digits, scrub_digit_rivals
 from flowlib.viz.chapters.divergences import explore_divergence, explore_game
 from flowlib.viz.chapters.formulas import explore_formulas
 from flowlib.viz.chapters.image_explorers import bin_width, explore_scales, scrub_image_layers
@@ -57,8 +59,11 @@ __all__ = [
     "inject_defect",
     "look_up",
     "losses",
+    "mix_game_and_likelihood",
+    "nearest_digits",
     "redraw",
     "scale_names",
+    "scrub_digit_rivals",
     "scrub_image_layers",
     "scrub_layers",
     "scrub_patches",
