@@ -121,6 +121,7 @@ ILL_CONDITIONED: dict[str, dict[str, list[str]]] = {
         FLAT: ["*spline*", "gaussianization-*"],
         ROW: [
             *("coupling-stack-affine-*", "made-affine-[25]", "made-affine-20", "made-reverse-5", "image-stack-*"),
+            "map-flow*",
             *("patch-transformer-affine-[13]x*", "patch-transformer-reverse-*", "multiscale-1x4x4"),
             *("given-coupling-stack", "given-real-nvp", "given-made-affine", "given-patch-transformer"),
         ],
