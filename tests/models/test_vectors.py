@@ -44,6 +44,7 @@ def test_every_recipe_is_here() -> None:
         *scores,
         *posterior,
         *tiles,
+        "digit_classifier",  # tests/repository/test_rivals_digits.py
         "load",
         "matched_moons",
         "names",

@@ -5,6 +5,8 @@ import math
 import pytest
 
 from flowlib.course import stored
+from flowlib.datasets import images
+from flowlib.models import digit_classifier
 from tools.rivals_digits import COMMAND, RIVALS, SEEDS, count, data_of, pixels, points
 
 RESULTS = stored("rivals_digits")
@@ -48,3 +50,10 @@ def test_pixels_come_back_from_their_points() -> None:
     x = data_of("digits").test
     assert x.shape == (360, 64)
     assert (pixels(points(x, seed=3)) == x).all()
+
+
+def test_the_classifier_that_comes_along_knows_its_digits() -> None:
+    test = data_of("digits").test
+    named = digit_classifier()(test.float() / 16).argmax(-1)
+    right = (named == images.digits().test.labels).double().mean().item()
+    assert right > 0.96 and right == pytest.approx(RESULTS["classifier_right"], abs=0.006)
