@@ -33,6 +33,7 @@ from flowlib.viz.chapters import (
     scrub_time,
     scrub_training,
     show_images,
+    sketch,
     snapshot,
     to_unit,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "scrub_time",
     "scrub_training",
     "show_images",
+    "sketch",
     "snapshot",
     "style",
     "to_unit",

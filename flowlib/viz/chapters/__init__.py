@@ -12,6 +12,7 @@ latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
 look_up                     a box that finds words of the glossary
 formulas                    a search over all formulas, systems and claims
+sketch                      a curve that the reader draws, and then the true one over it
 """
 
 from flowlib.viz.chapters.codes import explore_codes
@@ -29,6 +30,7 @@ from flowlib.viz.chapters.posteriors import explore_pendulum, explore_two_moons
 from flowlib.viz.chapters.scrub_layers import scrub_layers
 from flowlib.viz.chapters.scrub_time import scrub_time
 from flowlib.viz.chapters.scrub_training import scrub_training
+from flowlib.viz.chapters.sketch import sketch
 
 __all__ = [
     "bin_width",
@@ -57,6 +59,7 @@ __all__ = [
     "scrub_time",
     "scrub_training",
     "show_images",
+    "sketch",
     "snapshot",
     "to_unit",
 ]
