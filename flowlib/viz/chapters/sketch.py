@@ -55,13 +55,11 @@ def sketch(
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
         drawn, shown = values["curve"], values["truth"] == "show"
-        empty = bool(drawn.isnan().all())
-        layers = [*start, word(0, "your curve", "light")] + ([word(2, f"{given[0]}, dashed", "base")] if given else [])
+        hint = ": draw it here with the mouse, a finger or the arrow keys" if drawn.isnan().all() else ""
+        layers = [*start, word(0, f"your curve{hint}", "light")]
+        layers += [word(2, f"{given[0]}, dashed", "base")] if given else []
         if shown:
             layers += [Area(x, ylim[0], y, "data", 0.3), line(x, y, "data"), word(1, "the truth", "data")]
-        if empty and not shown:
-            middle = [(end[0] + end[1]) / 2 for end in (xlim, ylim)]
-            layers += [Label(*middle, "draw here: mouse, finger or arrow keys", "muted", size=13)]
         layers += [line(at, drawn, "light")]
         panel = Panel(xlim, ylim, title, layers, equal=False, xlabel=xlabel, ylabel=ylabel)
         return Scene([panel], compare(at, drawn, y_at, xlabel, density) if shown else [])
@@ -94,7 +92,9 @@ def compare(x: Tensor, drawn: Tensor, truth: Tensor, xlabel: str, density: bool)
         return [("You have drawn nothing:", "there is nothing to compare.")]
     off = (drawn - truth).nan_to_num()
     worst = int(off.abs().argmax())
-    where = f"{xlabel} = {float(x[worst]):.3g}".replace("-", "−")
+    span = float(x[-1] - x[0])
+    at = round(float(x[worst]) / span, 4) * span + 0.0  # 0, where the grid says −2e−7
+    where = f"{xlabel} = {at:.3g}".replace("-", "−")
     words = f"{where}: it is {abs(float(off[worst])):.2g} too {'high' if off[worst] > 0 else 'low'}."
     said = [("Your curve is farthest off at", words)]
     if not density:
