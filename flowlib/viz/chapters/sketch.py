@@ -35,7 +35,7 @@ def sketch(
         xlim, ylim: the sheet, wide enough for wrong answers too.
         alt: what is to be drawn, in words; not the answer.
         given: (name, y(x)), a curve that is there from the start, dashed.
-        density: say the mass under the drawn curve too.
+        density: fill the truth, and say the mass under the drawn curve too.
         title, xlabel, ylabel: of the panel.
 
     >>> sheet = sketch(lambda x: x**2, (-1.0, 1.0), (0.0, 1.0), alt="a sheet for the square of x")
@@ -55,11 +55,12 @@ def sketch(
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
         drawn, shown = values["curve"], values["truth"] == "show"
-        hint = ": draw it here with the mouse, a finger or the arrow keys" if drawn.isnan().all() else ""
+        hint = ": draw with mouse, finger or arrow keys" if drawn.isnan().all() else ""
         layers = [*start, word(0, f"your curve{hint}", "light")]
         layers += [word(2, f"{given[0]}, dashed", "base")] if given else []
         if shown:
-            layers += [Area(x, ylim[0], y, "data", 0.3), line(x, y, "data"), word(1, "the truth", "data")]
+            layers += [Area(x, ylim[0], y, "data", 0.3)] if density else []
+            layers += [line(x, y, "data"), word(1, "the truth", "data")]
         layers += [line(at, drawn, "light")]
         panel = Panel(xlim, ylim, title, layers, equal=False, xlabel=xlabel, ylabel=ylabel)
         return Scene([panel], compare(at, drawn, y_at, xlabel, density) if shown else [])

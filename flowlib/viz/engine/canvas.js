@@ -502,15 +502,16 @@ function render({model, el}) {
     return [x0 + number / (pen.heights.length - 1) * (x1 - x0), height];
   }
 
-  // The curve goes straight from where the pen was to this place (a number, perhaps between two) and this height.
+  // The curve goes straight from where the pen was to this place (its number, a fraction between two) and this height.
   function drawTo(number, height) {
     const [low, high] = head.panels.at(head.pen.panel).ylim;
-    const to = clamp(Math.round(number), 0, pen.heights.length - 1);
+    const to = clamp(number, 0, pen.heights.length - 1);
     const end = clamp(height, low, high);
     const [from, start] = pen.tip || [to, end];
-    const steps = Math.abs(to - from);
-    for (let k = 0; k < steps; k++) pen.heights[from + k * Math.sign(to - from)] = start + k / steps * (end - start);
-    pen.heights[to] = end;
+    if (!pen.tip) pen.heights[Math.round(to)] = end;
+    for (let k = Math.ceil(Math.min(from, to)); k <= Math.max(from, to); k++) {
+      pen.heights[k] = from === to ? end : start + (k - from) / (to - from) * (end - start);
+    }
     pen.tip = [to, end];
     sent = pen.sent = Math.max(sent, head.hand) + 1;
     paint();
@@ -529,7 +530,8 @@ function render({model, el}) {
   function drawAt(event) {
     const page = canvas.getBoundingClientRect();
     const panel = head.panels.at(head.pen.panel);
-    const [x, y] = axes(panel, place.boxes.at(head.pen.panel)).back(event.clientX - page.left, event.clientY - page.top);
+    const {back} = axes(panel, place.boxes.at(head.pen.panel));
+    const [x, y] = back(event.clientX - page.left, event.clientY - page.top);
     const [x0, x1] = panel.xlim;
     drawTo((x - x0) / (x1 - x0) * (pen.heights.length - 1), y);
   }
@@ -553,7 +555,7 @@ function render({model, el}) {
     event.stopPropagation();
     const [low, high] = head.panels.at(head.pen.panel).ylim;
     const [number, height] = pen.tip || [0, low];
-    drawTo(number + way[0], height + way[1] * (high - low) / (event.shiftKey ? 10 : 50));
+    drawTo(Math.round(number) + way[0], height + way[1] * (high - low) / (event.shiftKey ? 10 : 50));
   };
 
   // ---- between Python and the page
