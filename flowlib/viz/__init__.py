@@ -41,6 +41,7 @@ from flowlib.viz.chapters import (
     scrub_time,
     scrub_training,
     show_images,
+    sketch,
     snapshot,
     to_unit,
 )
@@ -128,6 +129,7 @@ __all__ = [
     "scrub_time",
     "scrub_training",
     "show_images",
+    "sketch",
     "snapshot",
     "style",
     "to_unit",

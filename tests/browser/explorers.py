@@ -96,12 +96,33 @@ class Explorer:
         sliders = output.query_selector_all(".noUi-target:not([disabled]) .noUi-handle")
         self.sliders = [Handle(page, element) for element in sliders if element.is_visible()]
         self.handles = [Handle(page, element) for element in output.query_selector_all(".fl-knob")]
+        self.is_sheet = "fl-sheet" in (self.canvas.get_attribute("class") or "")
 
     @property
     def error(self) -> str:
         """What is written in the picture's place, or nothing."""
         place = self.output.query_selector(".fl-error")
         return place.inner_text() if place.is_visible() else ""
+
+    @property
+    def words(self) -> str:
+        """The numbers below the picture."""
+        return self.output.query_selector(".fl-line").inner_text()
+
+    def draw(self, heights: Callable[[float], float]) -> None:
+        """A stroke of the mouse over the whole panel; heights from 0 to 1 over places from 0 to 1."""
+        self.canvas.scroll_into_view_if_needed()
+        box = self.canvas.bounding_box()
+        left, wide, top, tall = box["x"] + 36, box["width"] - 48, box["y"] + 26, 300  # as canvas.js lays one panel out
+        for number in range(51):
+            t = number / 50
+            self.page.mouse.move(left + wide * t, top + tall * (1 - heights(t)))
+            if number == 0:
+                self.page.mouse.down()
+        self.page.mouse.up()
+
+    def press(self, text: str) -> None:
+        self.output.query_selector(f"button:has-text('{text}')").click()
 
     def picture(self, unlike: str | None = None) -> str:
         """A hash of the picture at rest; with `unlike`, of the next one that is at rest."""

@@ -12,6 +12,7 @@ WITH_HANDLES = [
     "11c_posteriors",
     "12a_rivals_in_the_plane",
 ]
+WITH_SHEETS = ["01_one_dimension", "04_training"]
 WITH_IMAGES = ["07_image_flows", "08_glow_and_transformer_flows"]
 PLAIN = [
     "05_coupling_layers",
@@ -26,7 +27,7 @@ NOTEBOOKS = [*WITH_HANDLES, *WITH_IMAGES, *PLAIN]
 
 @pytest.mark.parametrize("page", NOTEBOOKS, indirect=True)
 def test_every_slider_moves_its_picture(page):
-    found = explorers(page)
+    found = [explorer for explorer in explorers(page) if not explorer.is_sheet]
     assert found, "no explorer on the page"
     for explorer in found:
         assert explorer.sliders, f"no slider in: {explorer.name}"
@@ -66,3 +67,23 @@ def test_a_handle_follows_the_mouse(page):
         assert explorer.picture(unlike=dragged) != dragged, f"the arrow keys did nothing in: {explorer.name}"
         handle.press_until(value, back)
         assert explorer.picture() == dragged, f"after the drag the picture was stale in: {explorer.name}"
+
+
+@pytest.mark.parametrize("page", WITH_SHEETS, indirect=True)
+def test_a_curve_is_drawn_and_the_truth_laid_over_it(page):
+    (sheet,) = (explorer for explorer in explorers(page) if explorer.is_sheet)
+    blank = sheet.picture()
+    sheet.draw(lambda t: 0.2 + 0.3 * t)
+    drawn = sheet.picture(unlike=blank)
+    assert drawn != blank and "Your curve" not in sheet.words
+    sheet.canvas.focus()
+    page.keyboard.press("Shift+ArrowUp")  # the last place, a tenth of the panel higher
+    raised = sheet.picture(unlike=drawn)
+    assert raised != drawn, "the arrow keys did nothing"
+    sheet.press("show")
+    shown = sheet.picture(unlike=raised)
+    assert shown != raised and "Your curve is farthest off at" in sheet.words and not sheet.error
+    sheet.press("hide")
+    assert sheet.picture(unlike=shown) == raised, "something of the truth stayed"
+    sheet.press("reset")
+    assert sheet.picture(unlike=raised) == blank, "something of the drawing stayed"

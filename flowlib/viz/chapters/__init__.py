@@ -15,6 +15,7 @@ formulas                    a search over all formulas, systems and claims
 divergences                 between the two directions of KL; a game and its best critic
 rivals                      a flow beside a VAE, a GAN and a diffusion model
 digit_rivals                five trainings at once; a flow between likelihood and game; the nearest training digit
+sketch                      a curve that the reader draws, and then the true one over it
 """
 
 from flowlib.viz.chapters.codes import explore_codes
@@ -35,6 +36,7 @@ from flowlib.viz.chapters.rivals import explore_judges, explore_rings, scrub_riv
 from flowlib.viz.chapters.scrub_layers import scrub_layers
 from flowlib.viz.chapters.scrub_time import scrub_time
 from flowlib.viz.chapters.scrub_training import scrub_training
+from flowlib.viz.chapters.sketch import sketch
 
 __all__ = [
     "bin_width",
@@ -71,6 +73,7 @@ __all__ = [
     "scrub_time",
     "scrub_training",
     "show_images",
+    "sketch",
     "snapshot",
     "to_unit",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
-from flowlib.viz.engine.controls import Control, Handle, Mark, symbol_of
+from flowlib.viz.engine.controls import Control, Handle, Mark, Pen, symbol_of
 from flowlib.viz.engine.scene import Layer
 
 
@@ -51,8 +51,8 @@ class Board:
         return [type(widget.value)(stop) for stop in grid.tolist()]
 
     def shown(self) -> list[ipywidgets.Widget]:
-        """The widgets that stand beside the picture; a Mark lives in the picture alone."""
-        return [w for name, w in self.widgets.items() if not isinstance(self.controls.get(name), Mark)]
+        """The widgets that stand beside the picture; a Mark and a Pen live in the picture alone."""
+        return [w for name, w in self.widgets.items() if not isinstance(self.controls.get(name), (Mark, Pen))]
 
     def read(self) -> dict[str, Any]:
         return {name: widget.value for name, widget in self.widgets.items()}
@@ -79,8 +79,11 @@ class Board:
             self.widgets[name].value = value
 
     def snap(self, name: str, at: list[float]) -> dict[str, float]:
-        """Where a hand has put the handle `name`, as slider values: inside their ranges and on their steps."""
+        """Where a hand has put the handle `name`, as slider values: inside their ranges and on their steps; or what the
+        pen of this name has drawn."""
         control, out = self.controls[name], {}
+        if isinstance(control, Pen):
+            return control.split(name, at)
         for part, value in control.split(name, at if isinstance(control, Handle) else at[0]).items():
             w = self.widgets[part]
             out[part] = min(w.max, max(w.min, round(w.min + round((value - w.min) / w.step) * w.step, 10)))
@@ -113,6 +116,11 @@ class Board:
             )
         return out
 
+    def pen(self) -> dict | None:
+        """The pen as the canvas needs it, or None."""
+        pens = [(n, c) for n, c in self.controls.items() if isinstance(c, Pen)]
+        return next(({"name": n, "panel": c.panel, "heights": list(self.widgets[n].value)} for n, c in pens), None)
+
     def handle_layers(self, read: dict[str, Any]) -> list[tuple[int, list[Layer]]]:
         """(panel, layers) of each handle, for a frozen picture."""
         handles = [(n, c) for n, c in self.controls.items() if isinstance(c, (Handle, Mark))]
@@ -123,6 +131,8 @@ class Board:
         words = []
         for name, widget in self.widgets.items():
             value = f"{widget.value:g}" if isinstance(widget.value, (int, float)) else str(widget.value)
+            if isinstance(widget.value, tuple):
+                value = f"{sum(height is not None for height in widget.value)} of {len(widget.value)} places drawn"
             span = f" ({widget.min:g} to {widget.max:g})" if spans and hasattr(widget, "min") else ""
             words.append(f"{name} = {value}{span}".replace("-", "−"))
         return ", ".join(words)

@@ -4,6 +4,8 @@
 const MARGIN = {left: 36, right: 12, top: 26, bottom: 24};
 const KEY = 34;
 const GAP = 8;
+// each arrow key as steps to the right and upwards
+const WAYS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
 const GONE = ["The kernel was restarted or shut down", "This picture no longer follows its sliders.", "Run the cell again."];
 
 const STYLE = `
@@ -15,6 +17,9 @@ const STYLE = `
 }
 .fl-stage { position: relative; margin: 0; }
 .fl-stage canvas { display: block; touch-action: pan-y; }
+.fl-stage canvas.fl-sheet { cursor: crosshair; touch-action: none; }
+.fl-stage canvas:focus { outline: none; }
+.fl-stage canvas:focus-visible { outline: 3px solid var(--jp-brand-color1, #2196f3); }
 .fl-stage svg { position: absolute; inset: 0; pointer-events: none; }
 .fl-knob {
   position: absolute;
@@ -350,6 +355,8 @@ function render({model, el}) {
   let sent = 0;
   // name -> {knob, shaft, spec, local}; local: where the hand put it, until Python has answered
   const knobs = new Map();
+  // tip: where the pen last was, as the number of a place and a height; heights and sent as with knobs
+  const pen = {heights: [], tip: null, sent: 0, held: false};
 
   function report(name, value) {
     model.set(name, value);
@@ -383,6 +390,7 @@ function render({model, el}) {
     c.setTransform(dpr, 0, 0, dpr, 0, 0);
     c.clearRect(0, 0, place.width, place.height);
     head.panels.forEach((panel, i) => paintPanel(c, panel, place.boxes[i], ink, theme));
+    if (pen.tip) paintTip(c);
     const share = (place.width - MARGIN.left - MARGIN.right) / Math.max(1, head.keys.length);
     head.keys.forEach((key, i) => paintKey(c, key, MARGIN.left + i * share, place.keyTop, share, ink, theme));
     for (const [side, length] of Object.entries(around(place.boxes))) error.style[side] = `${length}px`;
@@ -469,7 +477,7 @@ function render({model, el}) {
       moveTo(item, ...back(event.clientX - page.left, event.clientY - page.top));
     };
     knob.onkeydown = event => {
-      const way = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[event.key];
+      const way = WAYS[event.key];
       if (!way) return;
       event.preventDefault();
       event.stopPropagation();
@@ -480,6 +488,75 @@ function render({model, el}) {
     knobs.set(spec.name, item);
     return item;
   }
+
+  // ---- the pen: the heights of a curve at even places from end to end of a panel, by the pointer or the arrow keys
+
+  function paintTip(c) {
+    const {X, Y} = axes(head.panels.at(head.pen.panel), place.boxes.at(head.pen.panel));
+    dots(c, {points: onPanel(...pen.tip), size: 4, alpha: 1, color: "#f4f6fa"}, null, X, Y);
+  }
+
+  // From the number of a place and a height to x and y.
+  function onPanel(number, height) {
+    const [x0, x1] = head.panels.at(head.pen.panel).xlim;
+    return [x0 + number / (pen.heights.length - 1) * (x1 - x0), height];
+  }
+
+  // The curve goes straight from where the pen was to this place (its number, a fraction between two) and this height.
+  function drawTo(number, height) {
+    const [low, high] = head.panels.at(head.pen.panel).ylim;
+    const to = clamp(number, 0, pen.heights.length - 1);
+    const end = clamp(height, low, high);
+    const [from, start] = pen.tip || [to, end];
+    if (!pen.tip) pen.heights[Math.round(to)] = end;
+    for (let k = Math.ceil(Math.min(from, to)); k <= Math.max(from, to); k++) {
+      pen.heights[k] = from === to ? end : start + (k - from) / (to - from) * (end - start);
+    }
+    pen.tip = [to, end];
+    sent = pen.sent = Math.max(sent, head.hand) + 1;
+    paint();
+    report("hand", {name: head.pen.name, at: [...pen.heights], count: sent});
+  }
+
+  // What Python has: it may have wiped the sheet.
+  function takePen() {
+    pen.heights = head.pen.heights;
+    if (pen.heights.every(height => height === null)) pen.tip = null;
+    canvas.className = "fl-sheet";
+    canvas.tabIndex = 0;
+    canvas.setAttribute("aria-roledescription", "sheet to draw on with the arrow keys");
+  }
+
+  function drawAt(event) {
+    const page = canvas.getBoundingClientRect();
+    const panel = head.panels.at(head.pen.panel);
+    const {back} = axes(panel, place.boxes.at(head.pen.panel));
+    const [x, y] = back(event.clientX - page.left, event.clientY - page.top);
+    const [x0, x1] = panel.xlim;
+    drawTo((x - x0) / (x1 - x0) * (pen.heights.length - 1), y);
+  }
+
+  canvas.onpointerdown = event => {
+    if (!head?.pen) return;
+    canvas.setPointerCapture(event.pointerId);
+    canvas.focus({preventScroll: true});
+    event.preventDefault();
+    pen.tip = null; // a new stroke
+    pen.held = true;
+    drawAt(event);
+  };
+  canvas.onpointerup = canvas.onpointercancel = () => {
+    pen.held = false;
+  };
+  canvas.onkeydown = event => {
+    const way = WAYS[event.key];
+    if (!way || !head?.pen) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const [low, high] = head.panels.at(head.pen.panel).ylim;
+    const [number, height] = pen.tip || [0, low];
+    drawTo(Math.round(number) + way[0], height + way[1] * (high - low) / (event.shiftKey ? 10 : 50));
+  };
 
   // ---- between Python and the page
 
@@ -493,6 +570,7 @@ function render({model, el}) {
       // Python may have put it elsewhere: on a step, or short of a neighbour
       if (head.hand >= item.sent) item.local = null;
     }
+    if (head.pen && head.hand >= pen.sent) takePen();
     // acknowledges the frame, so that the kernel's "idle" behind it is not kept back (see canvas.py)
     model.send({seen: head.id});
     // in this order: paint reads the layout before words changes it
@@ -514,6 +592,7 @@ function render({model, el}) {
   }
 
   canvas.onpointermove = event => {
+    if (pen.held) return drawAt(event);
     if (!place || event.buttons) return;
     const x = event.offsetX;
     const y = event.offsetY;

@@ -24,7 +24,7 @@ TYPES = {"u1": np.uint8, "f4": np.float32}
 
 
 class Canvas(anywidget.AnyWidget):
-    """Kernel to page: `frame`, `readout`. Page to kernel: `hand` (a handle moved), `pointer`, `rest` (it stopped).
+    """Kernel to page: `frame`, `readout`. Page to kernel: `hand` (it moved a handle or drew), `pointer`, `rest`.
 
     Jupyter Server leaves Nagle's algorithm on: what fills less than one TCP segment is kept back, up to 40 ms, until
     the browser has acknowledged what went before. So a frame fills a whole segment of the loopback device, and the

@@ -1,4 +1,4 @@
-"""What a hand can move: Slider, Choice, and the draggable Arrow, Point and Mark.
+"""What a hand can move: Slider, Choice, the draggable Arrow, Point and Mark, and the Pen that draws a curve.
 
 A control checks its own arguments, says which ipywidgets it needs, and turns their values into what a function gets.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 import ipywidgets
 import torch
+import traitlets
 
 from flowlib.viz.engine.scene import Dots, Label, Layer, Lines
 
@@ -249,3 +250,32 @@ class Mark(Control):
     def layers(self, name: str, read: dict[str, Any]) -> list[Layer]:
         at = self.place(name, read)
         return [Dots([at], size=8, alpha=1.0), Label(*at, self.symbol or symbol_of(name), color="night", size=10)]
+
+
+class Heights(traitlets.HasTraits):
+    """What a Pen has drawn: a height at each of its places, None where it has not been."""
+
+    value = traitlets.Tuple()
+
+
+@dataclass
+class Pen(Control):
+    """A curve drawn in the panel of index `panel`: its heights at so many even `places` from end to end.
+
+    A function gets them as a tensor (places,), nan where nothing is drawn.
+    """
+
+    places: int = 81
+    panel: int = -1
+
+    def parts(self, name: str) -> dict[str, Heights]:
+        return {name: Heights(value=(None,) * self.places)}
+
+    def gather(self, name: str, read: dict[str, Any]) -> torch.Tensor:
+        return torch.tensor([math.nan if height is None else height for height in read[name]])
+
+    def split(self, name: str, value: Any) -> dict[str, Any]:
+        heights = tuple(None if height is None or math.isnan(height) else float(height) for height in value)
+        if len(heights) != self.places:
+            raise ValueError(f"Pen: {name} has {len(heights)} heights; expected {self.places}, None for none")
+        return {name: heights}

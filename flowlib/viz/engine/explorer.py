@@ -34,7 +34,7 @@ class Explorer(Live):
 
     Args:
         draw: called with {parameter: value} and whether to draw fine (False: the hand moves and the picture is dear).
-        controls: {parameter: Slider | Choice | Arrow | Point | Mark}.
+        controls: {parameter: Slider | Choice | Arrow | Point | Mark | Pen}.
         main: the slider that the frozen picture moves (default: the first).
         alt: what the picture shows, for readers who do not see it.
         toggles: names of layers that can be switched off.
@@ -137,7 +137,7 @@ class Explorer(Live):
         with self._lock:
             fine = self._cost < DEAR if fine is None else fine
             self._count, self._coarse = self._count + 1, not fine
-            head = {"id": self._count, "hand": self._hand, "handles": self.board.handles()}
+            head = {"id": self._count, "hand": self._hand, "handles": self.board.handles(), "pen": self.board.pen()}
             try:
                 start = time.thread_time()
                 scene = self._compute(self.values, fine)
@@ -176,7 +176,7 @@ class Explorer(Live):
             self._show()
 
     def _hand_moved(self, change: dict) -> None:
-        """The hand has put a handle somewhere: set its sliders and draw one frame."""
+        """The hand has put a handle somewhere, or drawn: set what it moved and draw one frame."""
         self._hand = change["new"]["count"]
         self.set(**self.board.snap(change["new"]["name"], change["new"]["at"]))
 
