@@ -10,9 +10,10 @@ from flowlib.datasets import toy
 from flowlib.support import roots
 from flowlib.transforms.planar import admissible
 from tools import notebooks
+from tools.glossary import bare
 
 PAGES = {path.stem[:2]: nbformat.read(path, as_version=4).cells for path in notebooks.course() if path.stem < "09"}
-TEXTS = {page: " ".join(" ".join(cell.source for cell in cells).split()) for page, cells in PAGES.items()}
+TEXTS = {page: " ".join(" ".join(bare(cell.source) for cell in cells).split()) for page, cells in PAGES.items()}
 
 GONE = {
     "01": ["where that is admissible with room to spare", "without bars | $\\lvert (f^{-1})'(x)\\rvert$"],

@@ -56,7 +56,7 @@ def explore_codes(vaes: Mapping[str, VAE], x: Tensor) -> Explorer:
         exact, guess = (log_p - evidence).exp(), vae.log_q(row, z.reshape(-1, 1, 2)).reshape(z.shape[:2]).exp()
         look = {"scale": 0.4 * float(exact.max())}
         panels = [
-            image_panel(row.reshape(1, 1, side, side) / vae.throws, 1, "x"),
+            image_panel(row.reshape(1, 1, side, side) / vae.likelihood.throws, 1, "x"),
             Panel(xlim, ylim, "p(z | x), exact", [Heat(exact, "base", **look)]),
             Panel(xlim, ylim, f"q(z | x), {name}", [Heat(guess, "data", **look)]),
         ]
