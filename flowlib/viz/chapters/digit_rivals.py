@@ -18,6 +18,7 @@ from flowlib.viz.engine.explorer import Explorer
 from flowlib.viz.engine.scene import Dots, Label, Lines, Panel, Scene
 
 SIDE, HIGHEST, COLUMNS = 8, 16, 4  # of a digit; value of a black pixel; digits side by side
+FEW = 6  # digits of a model where five models stand beside each other
 CEILING = 6.0  # bits a pixel above which a point leaves the picture
 POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -58,7 +59,7 @@ def scrub_digit_rivals(scrub: Mapping[str, list[dict]]) -> Explorer:
 
     def draw(values: dict[str, Any], fine: bool) -> Scene:
         k = values["time"]
-        panels = [image_panel(each[k], COLUMNS, name) for name, each in sheets.items()]
+        panels = [image_panel(each[k][:FEW], 2, name) for name, each in sheets.items()]
         numbers = [(name, f"{moments[k]['wasserstein']:.2f}") for name, moments in scrub.items()]
         share = next(iter(scrub.values()))[k]["step"] / next(iter(scrub.values()))[-1]["step"]
         return Scene(panels, [("of the training", f"{100 * share:.0f} %"), *numbers])
