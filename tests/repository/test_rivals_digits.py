@@ -20,10 +20,10 @@ def test_parameters_agree_within_a_tenth() -> None:
     assert {name: row["steps"] for name, row in ROWS.items()} == {rival.name: rival.steps for rival in RIVALS}
 
 
-def test_seconds_agree_as_well_as_a_machine_that_others_use_lets_them_be_measured() -> None:
+def test_all_had_about_the_same_seconds() -> None:
     means = [sum(row["training_s"]) / SEEDS for row in ROWS.values()]
     middle = sum(means) / len(means)
-    assert all(abs(mean - middle) < 0.15 * middle for mean in means)
+    assert all(abs(mean - middle) < 0.13 * middle for mean in means)  # an eighth, as the page says, rounded
 
 
 def test_the_game_and_the_likelihood_teach_one_flow_different_things() -> None:
