@@ -60,7 +60,7 @@ def points_of(
     """The rows of a tensor, or samples without end."""
     if isinstance(data, Tensor) or not hasattr(data, "sample"):
         return of_tensor(flow, data, context, weights, held_out, batch, generator)
-    check_no_rows(context=context, weights=weights)
+    check_no_rows(context=context, weights=weights, held_out=None if isinstance(held_out, float) else held_out)
     return of_sampler(flow, data, batch, generator)
 
 

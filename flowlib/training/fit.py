@@ -58,7 +58,7 @@ def fit(
         weights: (n,), none below zero: how much each row counts.
         entropy: of the data, in nats, if known: the floor of the loss. A sampler brings its own.
         held_out: the fraction of the rows that is held out; or points of your own, with their contexts if there are
-            any: (points, contexts).
+            any: (points, contexts). A sampler makes fresh ones itself.
         clip: gradients longer than this are cut to it.
         patience: end after so many looks at the held-out points without a better one; there are 40 in a long fit.
         callback: called with the step and the history after each look.

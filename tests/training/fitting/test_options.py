@@ -108,6 +108,7 @@ BAD = [
     (lambda: fit(small(), points(), weights=torch.ones(3)), "weights must be a tensor of shape (500,)"),
     (lambda: fit(small(), points(), weights=-torch.ones(500)), "none below zero and not all zero; got [-1, -1,"),
     (lambda: fit(small(), Moved(), weights=torch.ones(3)), "weights goes with a tensor of data"),
+    (lambda: fit(small(), Moved(), held_out=torch.randn(30, 2)), "held_out goes with a tensor of data"),
     (lambda: fit(small(), points(), held_out=torch.zeros(20, 3)), "held_out must have shape (n, 2)"),
     (lambda: fit(small(), points(), patience=0), "patience must be a whole number, 1 or more; got 0"),
     (lambda: fit(small(1), points(), context=torch.ones(500)), "Give it a second dimension: context[:, None]"),
