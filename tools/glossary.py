@@ -22,6 +22,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from flowlib.course.address import address
 from flowlib.course.glossary import GLOSSARY, Term
 from tools.notebooks import ROOT, course, in_stored_form
 
@@ -60,9 +61,7 @@ class Section:
 
     @property
     def link(self) -> str:
-        """Its address, as JupyterLab follows it; only letters of ASCII survive the way through an address."""
-        anchor = self.heading.replace(" ", "-")
-        return f"{self.page.name}#{anchor}" if anchor.isascii() and not set(anchor) & set("()$`") else self.page.name
+        return address(self.page.name, self.heading)
 
 
 def linked_pages() -> list[Path]:
@@ -239,16 +238,29 @@ HEAD = """\
 is a link to here, and the mouse that rests on the link shows the sentence. (JupyterLab opens this page at its top; once
 it is open in a tab, every link leads to its word.)
 
-{index} · [Test yourself](#Test-yourself)
+{index} · [Test yourself](#Exercises:-test-yourself)
 
 Run the next cell and type: the list follows every letter. It looks in names, in other spellings and in sentences."""
 SEARCH = "from flowlib.viz import look_up\n\nlook_up()"
 TEST = """\
-## Test yourself
+## Exercises: test yourself
 
 A word, its sentence folded: say it aloud, then click. The words come in the order in which the course introduces them.
 The same words as flash cards for Anki: `python -m tools.cards`."""
-FOOT = "Back to [00 · Start here](00_start_here.ipynb)."
+FOOT = """\
+## Recap
+
+| concept | code | read |
+| --- | --- | --- |
+| a word, its sentence and where it is introduced | `GLOSSARY` | [course/glossary.py](../flowlib/course/glossary.py) |
+| the search | `look_up()` | [viz/chapters/look_up.py](../flowlib/viz/chapters/look_up.py) |
+
+## Sources
+
+The words are those of the papers that each page cites, the sentences our own. What the five sources of the course call
+the same thing stands on [13 · The whole course at one glance](13_formulas.ipynb), line by line.
+
+Back: [13 · The whole course at one glance](13_formulas.ipynb). To the start: [00 · Start here](00_start_here.ipynb)."""
 
 
 # ---- the command

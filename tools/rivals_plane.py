@@ -39,6 +39,7 @@ from flowlib.training import (
     fit_diffusion,
     fit_gan,
     fit_vae,
+    kernel_log_prob,
     mode_shares,
     nearest_neighbour_test,
     precision_recall,
@@ -150,15 +151,9 @@ def exact_vae(vae: VAE, x: Tensor, side: int = CODES) -> Tensor:
 
 def kernels(samples: Tensor, x: Tensor) -> tuple[Tensor, float]:
     """log of the kernel density of the samples at x (n,), and its width, best on a tenth of the samples."""
-
-    def log_prob(centres: Tensor, at: Tensor, width: float) -> Tensor:
-        apart = torch.cdist(at.double(), centres.double()).square() / (2 * width**2)
-        constant = torch.tensor(2 * torch.pi * width**2 * len(centres)).log()
-        return (-apart).logsumexp(1) - constant
-
     held, rest = samples[: len(samples) // 10], samples[len(samples) // 10 :]
-    width = max(WIDTHS, key=lambda each: log_prob(rest, held, each).mean())
-    return log_prob(samples, x, width), width
+    width = max(WIDTHS, key=lambda each: kernel_log_prob(held, rest, each).mean())
+    return kernel_log_prob(x, samples, width), width
 
 
 def log_density(model: nn.Module, x: Tensor, side: int = 101) -> Tensor | None:

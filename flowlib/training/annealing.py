@@ -32,7 +32,7 @@ def ais(vae: VAE, x: Tensor, steps: int = 200, chains: int = 16, leaps: int = 8,
         leaps: leapfrog steps of a move.
         seed: of codes and moves.
 
-    Paper: Neal (2001), Annealed importance sampling; Wu et al. (2017), arXiv 1611.04273, sections 2.4 and 3.
+    Paper: Neal (2001), Annealed importance sampling; Wu et al. (2017), arXiv 1611.04273.
 
     >>> ais(VAE(3, dim=2).eval(), torch.zeros(5, 3), steps=4, chains=2).shape
     torch.Size([5])

@@ -58,7 +58,7 @@ def descend(
     """
     descent, best = Descent(trained(flow), clip), Best(copies(flow.state_dict()))
     history = History(descent.losses, floor=floor)
-    wanted = {round(steps * (i / max(snapshots - 1, 1)) ** 2) for i in range(snapshots)}
+    wanted = loop.recorded(steps, snapshots)
     every, bar, started = max(EVERY, steps // CHECKS), Bar(steps), time.perf_counter()
 
     def take_step(lr: float) -> None:

@@ -13,7 +13,7 @@ No loss of a game says how good the samples are, so there are no best weights to
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -96,7 +96,7 @@ def fit_gan(
         snapshots: how many states of the GAN to record.
 
     Paper: Goodfellow et al. (2014), arXiv 1406.2661, equation 1 and section 3; Arjovsky et al. (2017), arXiv
-    1701.07875; Gulrajani et al. (2017), arXiv 1704.00028; Grover et al. (2018), arXiv 1705.08868, equation 8.
+    1701.07875; Gulrajani et al. (2017), arXiv 1704.00028; Grover et al. (2018), arXiv 1705.08868.
 
     >>> gan = GAN(2, hidden=[8])
     >>> history = fit_gan(gan, torch.randn(100, 2), steps=3, batch=10)
@@ -109,8 +109,8 @@ def fit_gan(
     if check_above_zero("fit_gan", "likelihood", likelihood, or_zero=True) and not is_flow:
         raise ValueError("fit_gan: likelihood needs a generator with a density; build the GAN with generator=a Flow.")
     x = check_points("fit_gan", x, gan.dim).to(gan.judge[0].weight.device)
-    wanted = {round(steps * (i / max(snapshots - 1, 1)) ** 2) for i in range(snapshots)}
-    batches, bar, started = batches_of(x, batch, seed), Bar(steps), time.perf_counter()
+    wanted, batches = loop.recorded(steps, snapshots), Batches(len(x), min(batch, len(x)), seed=seed)
+    bar, started = Bar(steps), time.perf_counter()
     with seeded(seed, x.device):
         gan.units.learn(x)
         if is_flow:
@@ -122,7 +122,7 @@ def fit_gan(
 
         def take_step(lr: float) -> None:
             for _ in range(rules.critic_steps):
-                real = next(batches)
+                real = x[batches.rows(judges.step)]
                 judges.take_step(lr, rules.of_critic(gan.critic, real, gan.sample(len(real))))
             loss = rules.of_generator(gan.critic(gan.draw(len(real))))
             if likelihood:
@@ -168,11 +168,3 @@ def fit_gan(
             history.seconds = time.perf_counter() - started
             bar.close()
     return history
-
-
-def batches_of(x: Tensor, batch: int, seed: int) -> Iterator[Tensor]:
-    """Rows for ever, in each epoch each row at most once."""
-    order, step = Batches(len(x), min(batch, len(x)), seed=seed), 0
-    while True:
-        yield x[order.rows(step)]
-        step += 1

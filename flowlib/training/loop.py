@@ -57,6 +57,11 @@ def rate(progress: float, warmup: float) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (progress - warmup) / (1.0 - warmup)))
 
 
+def recorded(steps: int, snapshots: int) -> set[int]:
+    """After which steps a state is recorded, closer together at the start: so many of them from 0 to the last."""
+    return {round(steps * (i / max(snapshots - 1, 1)) ** 2) for i in range(snapshots)}
+
+
 class NotFinite(Exception):
     """The loss is nan or infinite at this step, counted from 1."""
 

@@ -159,7 +159,7 @@ def kernel_log_prob(x: Tensor, samples: Tensor, width: float) -> Tensor:
         x, samples: (n, D) and (m, D).
         width: deviation of each Gaussian, in the unit of the data; choose it on points that are in neither.
 
-    Paper: Theis et al. (2016), arXiv 1511.01844, section 3.3, why not to judge models by it.
+    Paper: Theis et al. (2016), arXiv 1511.01844, why not to judge models by it.
 
     >>> kernel_log_prob(torch.zeros(1, 2), torch.tensor([[0.0, 0.0]]), 1.0).item() == -math.log(2 * math.pi)
     True

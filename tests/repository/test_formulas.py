@@ -16,7 +16,7 @@ from flowlib import Transform, transforms
 from flowlib.course import stored
 from flowlib.course.exercises import EXERCISES
 from flowlib.course.formulas import ROWS, SOURCES, glance, line_by_line, proving
-from flowlib.course.formulas.row import Row, Rows, anchor
+from flowlib.course.formulas.row import Row, Rows
 from flowlib.nets import MADE
 from tools import formulas
 from tools.notebooks import ROOT, course
@@ -277,7 +277,6 @@ def test_tables() -> None:
     assert line_by_line("lecture").text.count("\n") == len(SOURCES["lecture"].places) + 1
     with pytest.raises(ValueError, match="source must be one of"):
         glance(source="lectures")
-    assert anchor("2. From areas (here)") == "2.-From-areas-%28here%29"
 
 
 def test_a_proof_that_does_not_hold_says_so() -> None:

@@ -100,7 +100,7 @@ BROKEN = {
         lambda cell: cell.outputs.append(
             nbformat.v4.new_output("display_data", {notebooks.WIDGET: {"model_id": "0"}, "text/plain": "Explorer"}),
         ),
-        "a widget without a picture or a text",
+        "a widget without a picture",
     ),
     "a path": (
         lambda cell: cell.outputs.append(nbformat.v4.new_output("stream", text="in /" + "home/ada/x.py")),

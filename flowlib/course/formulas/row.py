@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from flowlib.course.address import address
+
 Proof = Callable[[], float]
 Words = str | Callable[[], str]
 KINDS = ("formula", "system", "claim")
@@ -68,7 +70,7 @@ class Row:
     @property
     def link(self) -> str:
         """Its section, as JupyterLab follows it."""
-        return f"{self.page}.ipynb#{anchor(self.section)}"
+        return address(f"{self.page}.ipynb", self.section)
 
     @property
     def place(self) -> str:
@@ -79,11 +81,6 @@ class Row:
     @property
     def compared(self) -> str:
         return (self.proof.__doc__ or "").strip()
-
-
-def anchor(heading: str) -> str:
-    """What JupyterLab calls a heading in an address."""
-    return heading.replace(" ", "-").replace("(", "%28").replace(")", "%29")
 
 
 class Rows(list[Row]):

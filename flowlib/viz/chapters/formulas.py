@@ -4,11 +4,12 @@ import ipywidgets
 
 from flowlib.course import glance
 from flowlib.course.formulas import SOURCES
+from flowlib.course.formulas.glance import ROWS, fits
 from flowlib.course.formulas.row import KINDS
 from flowlib.viz.engine.live import Live
+from flowlib.viz.engine.picture import written
 
-STAND_IN = "*Here stands a search field as soon as the cell has been run.*"
-FIRST = "planar"
+FIRST, MOST = "planar", 8  # the word at the start; rows in the picture for readers without a kernel
 
 
 class FormulaSearch(Live):
@@ -30,7 +31,8 @@ class FormulaSearch(Live):
         self.output = ipywidgets.Output()
         bar = ipywidgets.Box([self.source, self.kind, self.word], layout={"flex_flow": "row wrap"})
         self.box = ipywidgets.VBox([bar, self.output])
-        self.box.add_class("fl-view")  # where it is seen, what stands in for it is not
+        self.box.add_class("fl-view")  # where it is seen, the picture is not
+        self.alt = "menus and a field that choose rows of the index, and the first of the rows for a planar flow"
         for widget in (self.source, self.kind, self.word):
             widget.observe(lambda _: self.search(), names="value")
         self.search()
@@ -45,9 +47,13 @@ class FormulaSearch(Live):
     def __repr__(self) -> str:
         return "Search: menus for source and kind, a field for a word, and the rows that fit."
 
-    def _stand_in(self) -> tuple[dict, dict]:
-        """Words in place of a picture: the tables that it searches stand on the same page."""
-        return {"text/plain": repr(self), "text/markdown": STAND_IN}, {}
+    def png(self) -> bytes:
+        """The rows for the first word by name and place; their formulas stand in the tables of the same page."""
+        rows = [row for row in ROWS if fits(row, "", "", "", FIRST)]
+        lines = [f"source: all   kind: all   word: {FIRST}", ""]
+        lines += [f"{row.place}   {row.name}   {row.proved}" for row in rows[:MOST]]
+        lines += ["", f"and {len(rows) - MOST} more; a frozen picture: run the cell, then choose and type"]
+        return written(lines, self.alt).png(dpi=100)
 
 
 def explore_formulas() -> FormulaSearch:

@@ -6,12 +6,10 @@ import html
 import textwrap
 
 import ipywidgets
-from matplotlib.figure import Figure
 
 from flowlib.course.glossary import GLOSSARY, Term
 from flowlib.viz.engine.live import Live
-from flowlib.viz.engine.picture import Picture
-from flowlib.viz.engine.theme import INK
+from flowlib.viz.engine.picture import written
 
 MOST = 6  # words in the list
 EXAMPLE = "jacobian"  # in the picture for readers without a kernel
@@ -66,10 +64,7 @@ class LookUp(Live):
         for term in found(EXAMPLE)[:3]:
             lines += [term.name, *textwrap.wrap(term.sentence, 84, initial_indent="  ", subsequent_indent="  "), ""]
         lines.append("a frozen picture: run the cell, then type")
-        figure = Figure(figsize=(7.2, 0.2 * len(lines) + 0.2), facecolor="none")
-        for row, line in enumerate(lines):
-            figure.text(0.02, 1 - (row + 1) / (len(lines) + 1), line, color=INK, fontsize=10, va="center")
-        return Picture(figure, self.alt).png(dpi=100)
+        return written(lines, self.alt).png(dpi=100)
 
     def __repr__(self) -> str:
         return f"LookUp: {self.alt}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,15 @@ from matplotlib.figure import Figure
 
 from flowlib.viz.engine.frozen import encode_still, fits_palette
 from flowlib.viz.engine.paint import to_rgb, to_rgba
+from flowlib.viz.engine.theme import INK
+
+
+def written(lines: Sequence[str], alt: str) -> Picture:
+    """A few lines of text as a picture, for what has nothing to draw."""
+    figure = Figure(figsize=(7.2, 0.2 * len(lines) + 0.2), facecolor="none")
+    for row, line in enumerate(lines):
+        figure.text(0.02, 1 - (row + 1) / (len(lines) + 1), line, color=INK, fontsize=10, va="center")
+    return Picture(figure, alt)
 
 
 class Picture:

@@ -1,5 +1,7 @@
 """The search over the index: menus and a field narrow what is shown."""
 
+import base64
+
 from flowlib.viz import explore_formulas
 
 
@@ -25,6 +27,7 @@ def test_menus_narrow_the_rows():
     assert "every proof holds" in repr(search.found)
 
 
-def test_a_page_without_a_kernel_has_words_in_its_place():
-    data, _ = explore_formulas()._repr_mimebundle_()
-    assert data["text/plain"].startswith("Search") and "search field" in data["text/markdown"]
+def test_a_page_without_a_kernel_has_a_picture_in_its_place():
+    data, metadata = explore_formulas()._repr_mimebundle_()
+    assert data["text/plain"].startswith("Search") and base64.b64decode(data["image/png"])[1:4] == b"PNG"
+    assert "rows of the index" in metadata["image/png"]["alt"]
