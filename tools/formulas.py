@@ -155,7 +155,7 @@ RECAP = """## Recap
 
 The five documents that stand above line by line, and the papers behind them, which each page names with its equations.
 
-Back: [12b · Rivals on digits](12b_rivals_on_digits.ipynb). To the start:
+Back: [12b · Rivals on digits](12b_rivals_on_digits.ipynb). Next: [14 · Glossary](14_glossary.ipynb). To the start:
 [00 · Start here](00_start_here.ipynb).""".replace("{READ}", READ)
 
 
