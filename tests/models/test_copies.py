@@ -85,8 +85,8 @@ WAYS: dict[str, Callable[[PixelFlow], PixelFlow]] = {
 }
 
 
-def same(one: list[Tensor], other: list[Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+def same(one: list[Tensor], other: list[Tensor], rounding: float = 0.0) -> bool:
+    return all(torch.allclose(a, b, rtol=rounding, atol=rounding) for a, b in zip(one, other, strict=True))
 
 
 # tracing takes seconds: one recipe of each kind, a stack, roots, steps one by one, images
@@ -98,9 +98,10 @@ EACH = [(name, state) for name in [*ALL, *SMALL] for state in STATES if state !=
 @pytest.mark.parametrize(("name", "state"), EACH)
 def test_a_copy_answers_with_its_own_weights(name: str, state: str, way: str) -> None:
     model = STATES[state](make(name))
+    rounding = 1e-5 if state == "compiled" else 0.0  # a taken graph rounds as the copy does on some machines only
     other, before = WAYS[way](model), answers(model)
-    assert same(answers(other), before)
+    assert same(answers(other), before, rounding)
     moved(model)
-    assert same(answers(other), before) and not same(answers(model), before)
+    assert same(answers(other), before, rounding) and not same(answers(model), before, 1e-3)
     other.load_state_dict(model.state_dict())
-    assert same(answers(other), answers(model))
+    assert same(answers(other), answers(model), rounding)
