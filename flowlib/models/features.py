@@ -90,15 +90,18 @@ class TextureNet(nn.Module):
         return [fine, self.four(relu(self.three(relu(fine))))]  # (n, 32, H/4, W/4)
 
 
-def texture_features() -> Features:
+def texture_features(size: int | None = None, leveled: bool = False) -> Features:
     """The extractor that comes with flowlib, 66 kB. It was trained to see where a patch of a normal texture had been
     replaced by another, darker, brighter or turned one: no defect of `datasets.textures` was shown to it.
+
+    Args:
+        size, leveled: as in `Features`.
 
     Made by `python -m tools.texture_features`. Task: Li et al. (2021), CutPaste, arXiv 2104.04015.
     """
     net = TextureNet()
     net.load_state_dict(load_file(TRAINED))
-    return Features(net, mean=(0.5,), std=(0.25,))
+    return Features(net, size, mean=(0.5,), std=(0.25,), leveled=leveled)
 
 
 def efficientnet_lite0(size: int = 128, blocks: Sequence[int] = (3, 5, 11), leveled: bool = False) -> Features:

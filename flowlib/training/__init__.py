@@ -1,13 +1,14 @@
 """Training: `fit` to samples, `fit_energy` to an energy, `fit_greedy` layer by layer, `fit_matching` without a
 likelihood, `fit_vae` by a bound, `fit_gan` by a game, `fit_diffusion` by denoising, and the image trainer behind
-`flowlib train`; `c2st`, `ranks`, `coverage`, which judge posteriors, `ais`, which judges bounds;
-`nearest_neighbour_test`, `sliced_wasserstein`, `precision_recall`, `frechet`, `mode_shares`, which judge samples."""
+`flowlib train`; `read_detector`, which reads a detector of defects that it has trained; `c2st`, `ranks`, `coverage`,
+which judge posteriors, `ais`, which judges bounds; `nearest_neighbour_test`, `sliced_wasserstein`, `precision_recall`,
+`frechet`, `mode_shares`, which judge samples."""
 
 from flowlib.training.annealing import ais
 from flowlib.training.calibration import c2st, coverage, ranks
 from flowlib.training.defects import PixelTest, au_pro, threshold
 from flowlib.training.detection import Interval, auroc, auroc_interval, interval
-from flowlib.training.detector import read_detector
+from flowlib.training.detector import Detector, read_detector
 from flowlib.training.fit import fit
 from flowlib.training.fit_diffusion import fit_diffusion
 from flowlib.training.fit_energy import fit_energy
@@ -27,6 +28,7 @@ from flowlib.training.samples import (
 )
 
 __all__ = [
+    "Detector",
     "History",
     "Interval",
     "PixelTest",

@@ -61,7 +61,12 @@ class Kept:
         for name, value in tensors.items():
             part, _, rest = name.partition("/")
             parts.setdefault(part, {})[rest] = value
-        fill(flow, parts["flow"], str(self.folder))
+        try:
+            fill(flow, parts["flow"], str(self.folder))
+        except ValueError as error:
+            raise ValueError(
+                f"{self.folder} holds the fit of another flow. Give the same flow, or another folder. ({error})"
+            ) from None
         descent.restore(parts["losses"][""].tolist(), {moment: parts.get(moment, {}) for moment in MOMENTS})
         history.held_out.update((step, loss) for step, loss in card["held_out"])
         recorded = sorted(int(part.split()[1]) for part in parts if part.startswith("snapshot"))
