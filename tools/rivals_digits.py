@@ -1,7 +1,7 @@
 """Five models of the 8 × 8 digits with equal numbers of parameters and equal seconds, for notebook 12b.
 
     python -m tools.rivals_digits                          in about ten minutes on one core
-    python -m tools.rivals_digits --longer                 in about twelve: eight times the steps, three seeds
+    python -m tools.rivals_digits --longer                 in about seven: four times the steps, three seeds
     python -m tools.rivals_digits --data mnist --quick     MNIST, scaled down to 8 × 8: a few steps, nothing is written
 
 A flow, a VAE, two GANs (the game of 2014, and Wasserstein's with a gradient penalty) and a diffusion model, with five
@@ -58,7 +58,7 @@ from tools.parts import write_parts
 OUT, WEIGHTS = FAMILIES_OUT.with_name("rivals_digits.json"), FOLDER / "digit_classifier.safetensors"
 COMMAND = "python -m tools.rivals_digits"
 DIM, LEVELS, SEEDS, SNAPSHOTS, SHOWN = 64, 17, 5, 9, 16
-TIMES, FEW = 8, 3  # so many times the steps, so many seeds: --longer
+TIMES, FEW = 4, 3  # so many times the steps, so many seeds: --longer
 WEIGHTS_OF_LIKELIHOOD = [0.0, 0.001, 0.01, 0.1, 1.0]  # beside Wasserstein's game
 SIZES, REPEATS = [40, 80, 160, 320, 640, 1280, 2560], 20
 LOGIT = PixelLogit(DIM)

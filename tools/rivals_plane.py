@@ -289,7 +289,7 @@ def rounded(values: list) -> list:
 
 
 def of_equation(model: Diffusion, x: Tensor, test: Tensor) -> dict[str, float]:
-    """Of a diffusion's equation: nats at points of the training, nats by four times as many steps, and its own samples."""
+    """Of a diffusion's equation: nats at training points, nats by four times as many steps, and its own samples."""
     layer, *_ = model.flow.transform.layers()
     found = {"exact of training": above(log_density(model, x[:TEST]), x)}
     found["neighbour of equation"] = nearest_neighbour_test(drawn(model.flow, TEST), test)

@@ -3,6 +3,7 @@
 import math
 
 from flowlib.course import stored
+from flowlib.course.formulas.nb12a import failed
 from flowlib.models import rivals_plane
 from flowlib.models.checkpoint import FOLDER
 from tools.families import parameters
@@ -68,12 +69,15 @@ def test_the_stored_samples_are_small_and_whole() -> None:
 def test_the_page_says_what_was_found() -> None:
     """The figures in its table of claims are written by hand from the stored ones."""
     text = (FOLDER.parents[2] / "notebooks" / "12a_rivals_in_the_plane.ipynb").read_text(encoding="utf-8")
-    failed = {
-        name: sum(least < 0.25 or outside > 0.1 for least, outside in zip(row["least"], row["outside"], strict=True))
-        for name, row in PLAIN.items()
-    }
-    games = [failed[name] for name in ("GAN", "GAN, saturating", "GAN, Wasserstein")]
-    assert "plain game {} of 10 failed, saturating {}, Wasserstein {}".format(*games) in text
+    games = [failed(rows)[name] for rows in (PLAIN, LONGER) for name in ("GAN", "GAN, saturating", "GAN, Wasserstein")]
+    said = "plain game {} of 10 failed, saturating {}, Wasserstein {}; with eight times the steps {}, {} and {} of 3"
+    assert said.format(*games) in text and TIMES == 8 and FEW == 3
+    assert failed(LONGER)["flow"] == failed(LONGER)["diffusion"] == 0
     assert f"{sum(PLAIN['flow']['exact']) / 5:.2f} nats above the floor, exact at each point" in text
     astray = [100 * sum(PLAIN[name]["outside"]) / SEEDS for name in ("flow", "GAN")]
-    assert "astray: flow {:.1f} %, GAN {:.1f} %, truth 0.03 %".format(*astray) in text
+    astray += [100 * sum(LONGER[name]["outside"]) / FEW for name in ("flow", "GAN")]
+    said = "astray: flow {:.1f} %, GAN {:.1f} %, truth 0.03 %; with eight times the steps {:.1f} % and {:.1f} %"
+    assert said.format(*astray) in text
+    for name, worse in (("flow", False), ("VAE", False), ("diffusion", True)):
+        key = "exact of some" if name == "VAE" else "exact"
+        assert all((b > a) == worse for a, b in zip(PLAIN[name][key][:FEW], LONGER[name][key], strict=True))
