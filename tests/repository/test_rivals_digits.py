@@ -55,6 +55,20 @@ def test_the_longer_run_is_of_all_rivals_with_so_many_times_the_steps() -> None:
         assert ("bits_last" in row) == ("bits" in row) and all(0 < kept <= 1 for kept in row["kept"])
 
 
+def test_the_page_says_what_the_longer_run_found() -> None:
+    """Who gains by more steps, and what the last weights of the flow are worth, where held-out digits do not choose."""
+    flow, vae, diffusion = (LONGER[name] for name in ("flow", "VAE", "diffusion"))
+    assert max(flow["kept"] + vae["kept"]) <= 0.1 and min(diffusion["kept"]) > 0.9
+    assert min(flow["bits_last"]) > 3 * math.log2(17)
+    for row, better in ((diffusion, True), (vae, False)):
+        pairs = zip(ROWS[row["model"]]["bits"][:FEW], row["bits"], strict=True)
+        assert all((long < short) == better for short, long in pairs)
+    for key, better in (("recall", 1), ("precision", 1), ("frechet", -1), ("neighbour", -1)):
+        pairs = zip(ROWS["Wasserstein GAN"][key][:FEW], LONGER["Wasserstein GAN"][key], strict=True)
+        assert all(better * long > better * short for short, long in pairs)
+    assert max(LONGER["GAN"]["recall"]) < 0.1
+
+
 def test_a_copy_has_no_distance_to_the_training_digits_and_a_test_digit_the_mean_one() -> None:
     data = data_of("digits")
     assert nearness(data.train[:50], data) == pytest.approx(0.0, abs=1e-6)
