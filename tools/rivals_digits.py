@@ -1,6 +1,7 @@
 """Five models of the 8 × 8 digits with equal numbers of parameters and equal seconds, for notebook 12b.
 
     python -m tools.rivals_digits                          in about ten minutes on one core
+    python -m tools.rivals_digits --longer                 in about seven: four times the steps, three seeds
     python -m tools.rivals_digits --data mnist --quick     MNIST, scaled down to 8 × 8: a few steps, nothing is written
 
 A flow, a VAE, two GANs (the game of 2014, and Wasserstein's with a gradient penalty) and a diffusion model, with five
@@ -14,15 +15,17 @@ are what fresh training digits and a Gaussian with their mean and covariance wou
 Wasserstein's game with a weight of the likelihood beside it. `bias`: Fréchet distances by the number of samples.
 
 Written are notebooks/data/rivals_digits.json and the classifier whose features the Fréchet distance compares,
-flowlib/models/trained/digit_classifier.safetensors.
+flowlib/models/trained/digit_classifier.safetensors. `--longer` keeps the models and the lengths of the first step,
+stretches each schedule over its steps, and writes one more part of the JSON, `longer`: the plain run leaves it. In it
+are the bits of the last weights too (`bits_last`; flow, VAE and diffusion keep those that were best on held-out digits)
+and `to_training`: the mean distance of samples to the nearest training digit over that of test digits; copies have 0.
 """
 
 import argparse
 import base64
 import copy
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import safetensors.torch
@@ -50,10 +53,12 @@ from flowlib.training import (
     sliced_wasserstein,
 )
 from tools.families import OUT as FAMILIES_OUT
+from tools.parts import write_parts
 
 OUT, WEIGHTS = FAMILIES_OUT.with_name("rivals_digits.json"), FOLDER / "digit_classifier.safetensors"
 COMMAND = "python -m tools.rivals_digits"
 DIM, LEVELS, SEEDS, SNAPSHOTS, SHOWN = 64, 17, 5, 9, 16
+TIMES, FEW = 4, 3  # so many times the steps, so many seeds: --longer
 WEIGHTS_OF_LIKELIHOOD = [0.0, 0.001, 0.01, 0.1, 1.0]  # beside Wasserstein's game
 SIZES, REPEATS = [40, 80, 160, 320, 640, 1280, 2560], 20
 LOGIT = PixelLogit(DIM)
@@ -222,6 +227,7 @@ def timed(work: Callable[[], object]) -> tuple[object, float]:
 
 
 def one_run(rival: Rival, data: Data, steps: int, seed: int, features: nn.Module) -> tuple[dict, nn.Module, History]:
+    """Its scores and its seconds, the model, and what its training left behind."""
     torch.manual_seed(seed)
     model = rival.build()
     history, training_s = timed(lambda: rival.train(model, data, steps, seed))
@@ -250,6 +256,30 @@ def scrubbed(rival: Rival, model: nn.Module, history: History, data: Data, featu
         found = scores(samples, data, features)
         moments.append({"step": step, "sheet": sheet(samples), **{k: round(v, 3) for k, v in found.items()}})
     return moments
+
+
+def nearness(samples: Tensor, data: Data) -> float:
+    """The mean distance of samples to the nearest training digit, as a part of that of test digits."""
+    of_samples, of_test = (torch.cdist(x.float(), data.train.float()).amin(1).mean() for x in (samples, data.test))
+    return (of_samples / of_test).item()
+
+
+def longer(data: Data, features: nn.Module, times: float = TIMES, seeds: Iterable[int] = range(FEW)) -> dict:
+    """All rivals with so many times the steps of the plain run."""
+    runs: dict[str, list[dict]] = {rival.name: [] for rival in RIVALS}
+    for seed in seeds:
+        for rival in RIVALS:
+            row, model, history = one_run(rival, data, round(times * rival.steps), seed, features)
+            torch.manual_seed(0)
+            row["to_training"] = nearness(rival.sample(model, len(data.test)), data)
+            row["kept"] = history.best_step / len(history.losses)  # the moment of training whose weights it has
+            if "bits" in row:
+                rival.kept(model).load_state_dict(history.snapshots[len(history.losses)])
+                row["bits_last"] = rival.bits(model.eval(), data)["bits"]
+            runs[rival.name].append(row)
+            print({key: round(row[key], 3) for key in ("to_training", "kept", "bits_last") if key in row}, flush=True)
+    rows = [{"model": each.name, "steps": round(times * each.steps), **gathered(runs[each.name])} for each in RIVALS]
+    return {"command": f"{COMMAND} --longer", "times": times, "rows": rows}
 
 
 # ---- the parts of the page ---------------------------------------------------------------------------------
@@ -318,11 +348,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=["digits", "mnist"], default="digits")
     parser.add_argument("--quick", action="store_true", help="a fiftieth of the steps, one seed, nothing written")
+    parser.add_argument("--longer", action="store_true", help=f"{TIMES} times the steps, {FEW} seeds")
     args = parser.parse_args()
     torch.set_num_threads(1)
     share, seeds, data = (0.02, 1, data_of(args.data)) if args.quick else (1.0, SEEDS, data_of(args.data))
     net = classifier(data)
     features, _ = net
+    if args.longer:
+        found = longer(data, features, share * TIMES, range(min(seeds, FEW)))
+        if not args.quick and args.data == "digits":
+            write_parts(OUT, {"longer": found})
+        return
     labels = getattr(images, args.data)().test.labels[: len(data.test)]
     right = (net(data.test.float() / 16).argmax(-1) == labels).double().mean().item()
     found = {"command": COMMAND, "data": args.data, "pictures": len(data.test), "classifier_right": round(right, 4)}
@@ -341,7 +377,7 @@ def main() -> None:
     found["flow_gan"].append({"weight": None, **rows[0], "sheet": drawn(RIVALS[0], models["flow"], data)})
     if not args.quick and args.data == "digits":
         safetensors.torch.save_file(net.state_dict(), WEIGHTS)
-        OUT.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        write_parts(OUT, found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A flow, a VAE, a GAN that plays three games, and a diffusion model on one ring of eight Gaussians, for notebook 12a.
 
     python -m tools.rivals_plane          in about ten minutes on one free core
+    python -m tools.rivals_plane --longer in about eight: all of them again with eight times the steps, three seeds
 
 All see the same 10,000 points, have 19,200 to 19,800 parameters (those of critic and encoder counted) and so many steps
 that each trains for about the same seconds of one core; they are written beside the steps. The length of the first step
@@ -14,13 +15,13 @@ by samples alone (2,000 against 2,000 fresh points), in nats above the floor (2,
 kernel density of 10,000 samples whose width is chosen on samples, and as a judge of outliers: the area under the curve
 for 2,000 points spread evenly over the window, away from all modes. Written are notebooks/data/rivals_plane.json and,
 samples and densities of the first seed at 13 moments, the last samples of each seed, and samples from rings of 1 to 10
-Gaussians, flowlib/models/trained/rivals_plane.safetensors.
+Gaussians, flowlib/models/trained/rivals_plane.safetensors. `--longer` keeps the models and the lengths of the first
+step, stretches each schedule over its steps, and writes one more part of the JSON, `longer`: the plain run leaves it.
 """
 
 import argparse
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import safetensors.torch
@@ -47,11 +48,13 @@ from flowlib.training import (
 )
 from tools.families import OUT as FAMILIES_OUT
 from tools.families import cpu_seconds, parameters
+from tools.parts import write_parts
 
 OUT, WEIGHTS = FAMILIES_OUT.with_name("rivals_plane.json"), FOLDER / "rivals_plane.safetensors"
 COMMAND = "python -m tools.rivals_plane"
 SEEDS, SCORED, MOST_MODES = 10, 5, 10
 PART = 1 / 2  # of the steps, for the rings of other sizes
+TIMES, FEW = 8, 3  # so many times the steps, so many seeds: --longer
 BATCH, ROWS, SNAPSHOTS = 256, 10_000, 13
 TEST, JUDGED, SAMPLES, STORED, OF_CURVE = 2000, 100, 10_000, 400, 1000
 WINDOW, PIXELS, HALF = 4.0, 64, 0.6  # of the stored maps; HALF: the density that is stored as half of the range
@@ -139,6 +142,12 @@ def misplaced(shares: Tensor) -> float:
     return 0.5 * float((shares[:-1] - 1.0 / modes).abs().sum() + shares[-1])
 
 
+def of_modes(shares: Tensor) -> dict[str, float]:
+    """What the rule of failure asks for, the least share and the mass astray, and what is misplaced in all, (9,)."""
+    least = (len(shares) - 1) * float(shares[:-1].min())
+    return {"least": least, "outside": float(shares[-1]), "misplaced": misplaced(shares)}
+
+
 def exact_vae(vae: VAE, x: Tensor, side: int = CODES) -> Tensor:
     """log p(x) = log ∫ p(x | z) p(z) dz, summed over a grid of codes: (n, 2) -> (n,)."""
     line = torch.linspace(-5.0, 5.0, side)
@@ -189,26 +198,29 @@ def by_samples(samples: Tensor, test: Tensor) -> dict[str, float]:
     }
 
 
+def above(log_q: Tensor, test: Tensor) -> float:
+    """Nats above the floor of log q at the first n test points: (n,), (TEST, 2) -> a number."""
+    return float((TRUTH.log_prob(test[: len(log_q)].double()) - log_q.double()).mean())
+
+
 @torch.no_grad()
 def in_nats(model: nn.Module, samples: Tensor, test: Tensor) -> dict[str, float]:
-    """Nats above the floor: the mean of log p_true − log q over the test points, by what gives q."""
-    truth = TRUTH.log_prob(test.double())
-    gap = lambda log_q, n=TEST: float((truth[:n] - log_q.double()).mean())  # noqa: E731
-    found = {"kernels": gap(kernels(samples, test)[0])}
+    """By all that gives q: nats above the floor, the mean of log p_true − log q."""
+    found = {"kernels": above(kernels(samples, test)[0], test)}
     if isinstance(model, VAE):
         torch.manual_seed(0)
         some = test[:JUDGED]
         found |= {
-            "elbo": gap(torch.stack([model.bound(test) for _ in range(20)]).mean(0)),
-            "bound 50": gap(model.bound(test, 50)),
-            "elbo of some": gap(torch.stack([model.bound(some) for _ in range(200)]).mean(0), JUDGED),
-            "bound 50 of some": gap(model.bound(some, 50), JUDGED),
-            "bound 1000 of some": gap(model.bound(some, 1000), JUDGED),
-            "ais of some": gap(ais(model, some, steps=200, chains=8), JUDGED),
-            "exact of some": gap(exact_vae(model, some), JUDGED),
+            "elbo": above(torch.stack([model.bound(test) for _ in range(20)]).mean(0), test),
+            "bound 50": above(model.bound(test, 50), test),
+            "elbo of some": above(torch.stack([model.bound(some) for _ in range(200)]).mean(0), test),
+            "bound 50 of some": above(model.bound(some, 50), test),
+            "bound 1000 of some": above(model.bound(some, 1000), test),
+            "ais of some": above(ais(model, some, steps=200, chains=8), test),
+            "exact of some": above(exact_vae(model, some), test),
         }
     elif not isinstance(model, GAN):
-        found["exact"] = gap(log_density(model, test))
+        found["exact"] = above(log_density(model, test), test)
     return found
 
 
@@ -237,10 +249,8 @@ def measured(name: str, x: Tensor, test: Tensor, seed: int, tensors: dict[str, T
             if not isinstance(state, GAN):
                 maps.append(as_levels(map_of(lambda at, state=state: log_density(state, at)).exp()))
     samples = drawn(model, SAMPLES)
-    shares = shares_of(samples)
     tensors.setdefault(f"seeds/{name}", torch.zeros(SEEDS, STORED, 2).half())[seed] = samples[:STORED].half()
-    found = {"seconds": seconds, "least": 8 * float(shares[:-1].min()), "outside": float(shares[-1])}
-    found |= {"misplaced": misplaced(shares), "curve": curve}
+    found = {"seconds": seconds} | of_modes(shares_of(samples)) | {"curve": curve}
     if history.critic:
         found["critic_loss"] = sum(history.critic[-100:]) / 100
     if seed < SCORED:
@@ -278,11 +288,57 @@ def rounded(values: list) -> list:
     return [value if isinstance(value, list) else round(value, 4) for value in values]
 
 
+def of_equation(model: Diffusion, x: Tensor, test: Tensor) -> dict[str, float]:
+    """Of a diffusion's equation: nats at training points, nats by four times as many steps, and its own samples."""
+    layer, *_ = model.flow.transform.layers()
+    found = {"exact of training": above(log_density(model, x[:TEST]), x)}
+    found["neighbour of equation"] = nearest_neighbour_test(drawn(model.flow, TEST), test)
+    layer.steps *= 4
+    found["exact, finer"] = above(log_density(model, test), test)
+    layer.steps //= 4
+    return found
+
+
+def after(name: str, x: Tensor, test: Tensor, steps: int, seed: int) -> dict[str, float]:
+    """One run of so many steps: what `--longer` writes of it."""
+    model, history, seconds = run(RIVALS[name], x, steps, seed)
+    samples = drawn(model, SAMPLES)
+    found = {"seconds": seconds} | of_modes(shares_of(samples)) | by_samples(samples, test)
+    with torch.no_grad():
+        if isinstance(model, VAE):
+            found["exact of some"] = above(exact_vae(model, test[:JUDGED]), test)
+        elif not isinstance(model, GAN):
+            found["exact"] = above(log_density(model, test), test)
+        if isinstance(model, Diffusion):
+            found |= of_equation(model, x, test)
+    return found | {"kept": history.best_step / steps}  # the moment of training whose weights the model has
+
+
+def longer(x: Tensor, test: Tensor, times: float = TIMES, seeds: Iterable[int] = range(FEW)) -> dict:
+    """All rivals with so many times the steps of the plain run."""
+    steps = {name: round(times * rival.steps) for name, rival in RIVALS.items()}
+    runs: dict[str, list[dict]] = {name: [] for name in RIVALS}
+    for seed in seeds:
+        for name in RIVALS:
+            runs[name].append(after(name, x, test, steps[name], seed))
+            print(seed, name, runs[name][-1], flush=True)
+    rows = [
+        {"model": name, "steps": steps[name]} | {key: rounded([each[key] for each in found]) for key in found[0]}
+        for name, found in runs.items()
+    ]
+    return {"command": f"{COMMAND} --longer", "times": times, "results": rows}
+
+
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--longer", action="store_true", help=f"{TIMES} times the steps, {FEW} seeds")
+    args = parser.parse_args()
     torch.set_num_threads(1)
     x, test, tensors = TRUTH.sample(ROWS, seed=1), TRUTH.sample(TEST, seed=2), {}
     run(RIVALS["flow"], x, 1, 0)  # what is imported at a first step counts for nobody
+    if args.longer:
+        write_parts(OUT, {"longer": longer(x, test)}, indent=1)
+        return
     runs: dict[str, list[dict]] = {name: [] for name in RIVALS}
     for seed in range(SEEDS):
         for name in RIVALS:
@@ -303,8 +359,7 @@ def main() -> None:
     least = rings(tensors)
     WEIGHTS.parent.mkdir(exist_ok=True)
     safetensors.torch.save_file({key: value.contiguous() for key, value in tensors.items()}, WEIGHTS)
-    found = {**settings, "truth": truth, "rings": least, "results": rows}
-    OUT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_parts(OUT, {**settings, "truth": truth, "rings": least, "results": rows}, indent=1)
 
 
 if __name__ == "__main__":

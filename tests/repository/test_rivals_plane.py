@@ -3,39 +3,60 @@
 import math
 
 from flowlib.course import stored
+from flowlib.course.formulas.nb12a import failed
 from flowlib.models import rivals_plane
 from flowlib.models.checkpoint import FOLDER
 from tools.families import parameters
-from tools.rivals_plane import RIVALS, SEEDS
+from tools.rivals_plane import COMMAND, FEW, RIVALS, ROWS, SEEDS, TEST, TIMES, TRUTH, longer
 
 FOUND = stored("rivals_plane")
-ROWS = {row["model"]: row for row in FOUND["results"]}
+PLAIN = {row["model"]: row for row in FOUND["results"]}
+LONGER = {row["model"]: row for row in FOUND["longer"]["results"]}
 
 
 def test_all_have_the_same_size_within_ten_percent() -> None:
     sizes = [parameters(rival.recipe()) for rival in RIVALS.values()]
     assert max(sizes) <= 1.1 * min(sizes)
-    assert sizes == [ROWS[name]["parameters"] for name in RIVALS]
+    assert sizes == [PLAIN[name]["parameters"] for name in RIVALS]
 
 
 def test_all_had_about_the_same_seconds() -> None:
-    seconds = [sorted(row["seconds"])[SEEDS // 2] for row in ROWS.values()]
+    seconds = [sorted(row["seconds"])[SEEDS // 2] for row in PLAIN.values()]
     middle = (max(seconds) + min(seconds)) / 2
     assert max(seconds) < 1.125 * middle  # as the page says
 
 
 def test_the_settings_are_those_of_the_command() -> None:
-    assert [(row["steps"], row["lr"]) for row in ROWS.values()] == [(each.steps, each.lr) for each in RIVALS.values()]
-    assert all(len(row[key]) == SEEDS for row in ROWS.values() for key in ("seconds", "least", "outside", "curve"))
+    assert [(row["steps"], row["lr"]) for row in PLAIN.values()] == [(each.steps, each.lr) for each in RIVALS.values()]
+    assert all(len(row[key]) == SEEDS for row in PLAIN.values() for key in ("seconds", "least", "outside", "curve"))
 
 
 def test_no_model_is_better_than_the_floor() -> None:
     assert abs(FOUND["entropy"] - (math.log(8) + math.log(2 * math.pi * math.e * FOUND["noise"] ** 2))) < 1e-3
     for name in ("flow", "diffusion"):
-        assert min(ROWS[name]["exact"]) > 0
-    vae = ROWS["VAE"]
+        assert min(PLAIN[name]["exact"]) > 0
+    vae = PLAIN["VAE"]
     for elbo, bound, exact in zip(vae["elbo of some"], vae["bound 50 of some"], vae["exact of some"], strict=True):
         assert elbo > bound > exact - 0.02 and exact > 0  # nats above the floor: bounds are above the model's own
+
+
+def test_the_longer_run_is_of_all_rivals_with_so_many_times_the_steps() -> None:
+    assert FOUND["longer"]["command"] == f"{COMMAND} --longer" and FOUND["longer"]["times"] == TIMES
+    assert {name: row["steps"] for name, row in LONGER.items()} == {
+        name: TIMES * row["steps"] for name, row in PLAIN.items()
+    }
+    for name, row in LONGER.items():
+        keys = {"exact", "exact of some"} & set(PLAIN[name]) | {"misplaced", "least", "outside", "neighbour", "seconds"}
+        assert all(len(row[key]) == FEW and all(map(math.isfinite, row[key])) for key in keys)
+    assert min(LONGER["flow"]["exact"] + LONGER["diffusion"]["exact"] + LONGER["VAE"]["exact of some"]) > 0
+
+
+def test_a_longer_run_of_no_length_writes_what_the_stored_one_has() -> None:
+    found = longer(TRUTH.sample(ROWS, seed=1), TRUTH.sample(TEST, seed=2), times=0.005, seeds=[0])
+    assert found.keys() == FOUND["longer"].keys()
+    for row, there in zip(found["results"], FOUND["longer"]["results"], strict=True):
+        assert row.keys() == there.keys() and row["model"] == there["model"]
+        assert row["steps"] == round(0.005 * PLAIN[row["model"]]["steps"])
 
 
 def test_the_stored_samples_are_small_and_whole() -> None:
@@ -48,12 +69,15 @@ def test_the_stored_samples_are_small_and_whole() -> None:
 def test_the_page_says_what_was_found() -> None:
     """The figures in its table of claims are written by hand from the stored ones."""
     text = (FOLDER.parents[2] / "notebooks" / "12a_rivals_in_the_plane.ipynb").read_text(encoding="utf-8")
-    failed = {
-        name: sum(least < 0.25 or outside > 0.1 for least, outside in zip(row["least"], row["outside"], strict=True))
-        for name, row in ROWS.items()
-    }
-    games = [failed[name] for name in ("GAN", "GAN, saturating", "GAN, Wasserstein")]
-    assert "plain game {} of 10 failed, saturating {}, Wasserstein {}".format(*games) in text
-    assert f"{sum(ROWS['flow']['exact']) / 5:.2f} nats above the floor, exact at each point" in text
-    astray = [100 * sum(ROWS[name]["outside"]) / SEEDS for name in ("flow", "GAN")]
-    assert "astray: flow {:.1f} %, GAN {:.1f} %, truth 0.03 %".format(*astray) in text
+    games = [failed(rows)[name] for rows in (PLAIN, LONGER) for name in ("GAN", "GAN, saturating", "GAN, Wasserstein")]
+    said = "plain game {} of 10 failed, saturating {}, Wasserstein {}; with eight times the steps {}, {} and {} of 3"
+    assert said.format(*games) in text and TIMES == 8 and FEW == 3
+    assert failed(LONGER)["flow"] == failed(LONGER)["diffusion"] == 0
+    assert f"{sum(PLAIN['flow']['exact']) / 5:.2f} nats above the floor, exact at each point" in text
+    astray = [100 * sum(PLAIN[name]["outside"]) / SEEDS for name in ("flow", "GAN")]
+    astray += [100 * sum(LONGER[name]["outside"]) / FEW for name in ("flow", "GAN")]
+    said = "astray: flow {:.1f} %, GAN {:.1f} %, truth 0.03 %; with eight times the steps {:.1f} % and {:.1f} %"
+    assert said.format(*astray) in text
+    for name, worse in (("flow", False), ("VAE", False), ("diffusion", True)):
+        key = "exact of some" if name == "VAE" else "exact"
+        assert all((b > a) == worse for a, b in zip(PLAIN[name][key][:FEW], LONGER[name][key], strict=True))
