@@ -12,10 +12,13 @@ Settings were chosen on development tiles: a third of the tiles of each kind of 
 part, two quarters of them in turn against the rest. Reported tests leave these tiles with defects out;
 `with_development` is the image AUROC with them. Intervals: 95 %, 200 resamples of the
 tiles of the test. `epochs`: the image AUROC at states of the flow along the training, by log p and by z² alone, of all
-scales and of the finest.
+scales and of the finest. `shown`: of each kind of defect the photograph that the flow scores highest and the one that
+it scores lowest, with its mask and its map (grey from the median of normal pixels to the threshold of a photograph).
+`python -m tools.tile_labels` adds what labels would give.
 """
 
 import argparse
+import base64
 import json
 import time
 from pathlib import Path
@@ -35,7 +38,7 @@ from flowlib.models import (
     fast_flow,
 )
 from flowlib.models.anomaly import GaussianPixels, blown_up
-from flowlib.training import PixelTest, auroc, fit, interval
+from flowlib.training import PixelTest, auroc, fit, interval, threshold
 
 OUT = Path(__file__).resolve().parent.parent / "notebooks" / "data" / "tiles.json"
 FLIPS = ((), (-1,), (-2,), (-2, -1))
@@ -87,6 +90,22 @@ def by_kind(scores: Tensor, data: Inspection, test: Tensor) -> dict:
     return {name: value if value is None else round(value, 4) for name, value in found.items()}
 
 
+def shown(scores: Scores, alarm: float, data: Inspection, test: Tensor) -> list[dict]:
+    """Of each kind of defect the photographs with the highest and the lowest score, as bytes in base 64."""
+    rest = test & ~development(data)
+    rows, pixels, found = scores.images[rest[test]], scores.pixels[rest[test]], []
+    low = pixels[~data.anomalous[rest]].median()
+    grey = (255 * ((pixels - low) / (alarm - low)).clamp(0, 1)).round().byte()
+    for k, kind in enumerate(data.kinds[1:], 1):
+        own = (data.labels[rest] == k).nonzero().flatten()
+        for name, at in (("highest", own[rows[own].argmax()]), ("lowest", own[rows[own].argmin()])):
+            row = rest.nonzero().flatten()[at]
+            sheets = {"photograph": data.images[row, 0], "mask": data.masks[row].byte() * 255, "score": grey[at]}
+            coded = {key: base64.b64encode(each.numpy().tobytes()).decode() for key, each in sheets.items()}
+            found.append({"kind": kind, "which": name, "alarm": bool(rows[at] > alarm), **coded})
+    return found
+
+
 def trained(maps: Maps, held_out: Maps) -> tuple[FastFlow, list[dict]]:
     """A flow, and its states along the training."""
     torch.manual_seed(0)
@@ -115,8 +134,11 @@ def epochs(model: FastFlow, states: list[dict], maps: Maps, bad: np.ndarray) -> 
     return found
 
 
-def compared(data: Inspection, every: list[Maps], train: Tensor, held: Tensor, test: Tensor) -> dict:
-    """All methods on one split; `every`: the maps of all photographs, of each flip."""
+def compared(
+    data: Inspection, every: list[Maps], train: Tensor, held: Tensor, test: Tensor
+) -> tuple[dict, Scores, float]:
+    """All methods on one split, with the flow's scores of its test and its threshold; `every`: the maps of all
+    photographs, of each flip."""
     own = [torch.cat([each[train] for each in of_scale]) for of_scale in zip(*every, strict=True)]
     held_out, tested = ([each[rows] for each in every[0]] for rows in (held, test))
     model, states = trained(own, held_out)
@@ -134,13 +156,14 @@ def compared(data: Inspection, every: list[Maps], train: Tensor, held: Tensor, t
     normal = rest & ~data.anomalous
     shared = torch.isin(data.groups[normal], data.groups[train | held]).sum().item()
     counts = {"train": train.sum(), "held_out": held.sum(), "test": rest.sum(), "normal": normal.sum()}
-    return {
+    found = {
         **{name: int(count) for name, count in counts.items()},
         "normal_test_images_of_training_tiles": shared,
         "rows": rows,
         "by_kind": by_kind(results["flow, log p"].images, data, test),
         "epochs": epochs(model, states, [each[rest[test]] for each in tested], data.anomalous[rest].numpy()),
     }
+    return found, results["flow, log p"], threshold(model.score(held_out).images.numpy())
 
 
 def choose(data: Inspection) -> list[dict]:
@@ -185,7 +208,9 @@ def main() -> None:
     published = data.train & ~held, held, ~data.train
     found |= {"steps": STEPS, "batch": BATCH, "couplings": COUPLINGS, "width": WIDTH}
     for name, split in (("tiles", honest), ("published", published)):
-        found[name] = compared(data, every, *split)
+        found[name], scores, alarm = compared(data, every, *split)
+        if name == "tiles":
+            found[name]["shown"] = shown(scores, alarm, data, split[-1])
         found["cpu_seconds"] = round(time.process_time() - started)
         write(found)
         print(name, found["cpu_seconds"], "CPU seconds", flush=True)

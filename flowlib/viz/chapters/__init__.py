@@ -7,7 +7,7 @@ knots                       a spline whose knots are dragged
 mosaics, image_explorers    images, and explorers of models of them
 contraction                 a fixed point as a cobweb; a series cut off, or cut by chance
 posteriors, codes           a posterior that follows its observation; that of an autoencoder's code
-defects                     a scratch on a tile and its score; a threshold
+defects                     a scratch on a tile and its score; a threshold; real defects and their scores
 latent_explorers            ways between images, attributes, patch after patch
 noise_explorers             a camera's noise beside models of it; images turned down to black
 look_up                     a box that finds words of the glossary
@@ -20,7 +20,7 @@ sketch                      a curve that the reader draws, and then the true one
 
 from flowlib.viz.chapters.codes import explore_codes
 from flowlib.viz.chapters.contraction import cobweb, cut_or_chance
-from flowlib.viz.chapters.defects import choose_alarm, inject_defect
+from flowlib.viz.chapters.defects import choose_alarm, inject_defect, show_defects
 from flowlib.viz.chapters.digit_rivals import mix_game_and_likelihood, nearest_digits, scrub_digit_rivals
 from flowlib.viz.chapters.divergences import explore_divergence, explore_game
 from flowlib.viz.chapters.formulas import explore_formulas
@@ -72,6 +72,7 @@ __all__ = [
     "scrub_rivals",
     "scrub_time",
     "scrub_training",
+    "show_defects",
     "show_images",
     "sketch",
     "snapshot",

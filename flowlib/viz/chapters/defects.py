@@ -1,15 +1,21 @@
-"""Explorers of inspection: a scratch drawn on a normal tile with the score of each pixel, and a threshold."""
+"""Pictures of inspection: a scratch drawn on a normal tile with the score of each pixel, a threshold, real defects."""
 
+import base64
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from flowlib.datasets import scratch
 from flowlib.models import FastFlow, Features
 from flowlib.training import auroc
+from flowlib.viz.chapters.mosaics import show_images
 from flowlib.viz.engine.controls import Point, Slider
 from flowlib.viz.engine.explorer import Explorer
+from flowlib.viz.engine.picture import Picture
 from flowlib.viz.engine.scene import Area, Heat, Lines, Panel, Scene
 
 
@@ -84,3 +90,29 @@ def choose_alarm(normal: Tensor, anomalous: Tensor, start: float) -> Explorer:
         {"t": Slider(start, low, high, (high - low) / 200)},
         alt="a threshold on two histograms and on the ROC curve",
     )
+
+
+def square(text: str) -> Tensor:
+    """A square of grey levels that was stored as bytes in base 64, (1, side, side) in [0, 1].
+
+    >>> square(base64.b64encode(bytes([0, 255, 255, 0])).decode())[0]
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+    levels = np.frombuffer(base64.b64decode(text), np.uint8)
+    return torch.tensor(levels.reshape(1, math.isqrt(len(levels)), -1), dtype=torch.float32) / 255
+
+
+def show_defects(shown: Sequence[Mapping[str, Any]], text: str) -> Picture:
+    """Photographs of defects with mask and score, those that score highest above those that score lowest.
+
+    Args:
+        shown: of each photograph "which", "highest" or "lowest", and "photograph", "mask" and "score" as squares.
+        text: what the picture shows, in words.
+    """
+    rows = {
+        f"{which} score:\n{part}": torch.stack([square(each[part]) for each in shown if each["which"] == which])
+        for which in ("highest", "lowest")
+        for part in ("photograph", "mask", "score")
+    }
+    return show_images(rows, text)
