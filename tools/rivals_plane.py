@@ -20,6 +20,7 @@ step, stretches each schedule over its steps, and writes one more part of the JS
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from flowlib.training import (
     fit,
     fit_diffusion,
     fit_gan,
+    fit_matching,
     fit_vae,
     kernel_log_prob,
     mode_shares,
@@ -55,6 +57,7 @@ COMMAND = "python -m tools.rivals_plane"
 SEEDS, SCORED, MOST_MODES = 10, 5, 10
 PART = 1 / 2  # of the steps, for the rings of other sizes
 TIMES, FEW = 8, 3  # so many times the steps, so many seeds: --longer
+SPANS = ((0.0, 0.1), (0.25, 0.75), (0.9, 1.0))  # of the diffusion's time, noise to data, where its velocity is judged
 BATCH, ROWS, SNAPSHOTS = 256, 10_000, 13
 TEST, JUDGED, SAMPLES, STORED, OF_CURVE = 2000, 100, 10_000, 400, 1000
 WINDOW, PIXELS, HALF = 4.0, 64, 0.6  # of the stored maps; HALF: the density that is stored as half of the range
@@ -288,14 +291,58 @@ def rounded(values: list) -> list:
     return [value if isinstance(value, list) else round(value, 4) for value in values]
 
 
-def of_equation(model: Diffusion, x: Tensor, test: Tensor) -> dict[str, float]:
-    """Of a diffusion's equation: nats at training points, nats by four times as many steps, and its own samples."""
+def exact_velocity(flow: Flow, t: Tensor, x: Tensor) -> Tensor:
+    """E[dx_t/dt | x_t] on the diffusion path to the true ring, in the units in which the flow's field computes: the
+    ring's Gaussians are Gaussians at each time, t (n, 1), x (n, 2) -> (n, 2)."""
+    _, *units = flow.transform.layers()
+    centres, edges = TRUTH.centres.to(x), TRUTH.centres.to(x) + NOISE
+    for layer in reversed(units):
+        centres, edges = layer.inverse(centres)[0], layer.inverse(edges)[0]
+    sin, cos, deviations = (0.5 * math.pi * t).sin(), (0.5 * math.pi * t).cos(), (edges - centres)[0]
+    variances = (sin * deviations).square() + cos.square()  # of x_t around each centre, (n, 2)
+    apart = x.unsqueeze(1) - sin.unsqueeze(1) * centres  # (n, modes, 2)
+    shares = (-0.5 * apart.square() / variances.unsqueeze(1)).sum(-1).softmax(-1)
+    ends = centres + apart * (sin * deviations.square() / variances).unsqueeze(1)  # E[u | x_t, mode], (n, modes, 2)
+    u = (shares.unsqueeze(-1) * ends).sum(1)
+    return 0.5 * math.pi * (cos * u - sin * (x - sin * u) / cos)
+
+
+def velocity_error(model: Diffusion, x: Tensor, low: float, high: float) -> dict[str, float]:
+    """On the paths of the data at times from low to high: the mean squared error of the network's velocity, that of
+    its divergence, which the density adds up, and the mean square of the velocity, what the answer 0 would cost."""
+    layer, *units = model.flow.transform.layers()
+    generator, u = torch.Generator().manual_seed(5), x
+    for each in reversed(units):
+        u = each.inverse(u)[0]
+    t = low + (high - low) * torch.rand(len(u), 1, generator=generator)
+    path = (0.5 * math.pi * t).cos() * torch.randn(u.shape, generator=generator) + (0.5 * math.pi * t).sin() * u
+    with torch.enable_grad():
+        path.requires_grad_()
+        true = exact_velocity(model.flow, t, path)
+        wrong = layer.field.velocity(t.squeeze(-1), path) - true
+        slopes = [torch.autograd.grad(wrong[:, k].sum(), path, retain_graph=True)[0][:, k] for k in range(2)]
+    found = {"error": wrong.square().sum(1), "of divergence": sum(slopes).square(), "square": true.square().sum(1)}
+    return {key: float(value.mean()) for key, value in found.items()}
+
+
+def of_equation(model: Diffusion, x: Tensor, test: Tensor, steps: int, seed: int) -> dict[str, float]:
+    """Of a diffusion's equation: nats at training points, nats by four times as many steps, its own samples, the error
+    of the velocity in three spans of time; and the nats of the same network that was matched along the same path, a
+    loss with equal weights for all times."""
     layer, *_ = model.flow.transform.layers()
     found = {"exact of training": above(log_density(model, x[:TEST]), x)}
     found["neighbour of equation"] = nearest_neighbour_test(drawn(model.flow, TEST), test)
     layer.steps *= 4
     found["exact, finer"] = above(log_density(model, test), test)
     layer.steps //= 4
+    for low, high in SPANS:
+        error = velocity_error(model, x, low, high)
+        found |= {f"{key} {low} to {high}": value for key, value in error.items()}
+    with torch.enable_grad():
+        torch.manual_seed(seed)
+        matched, lr = RIVALS["diffusion"].recipe(), RIVALS["diffusion"].lr
+        fit_matching(matched.flow, x, steps, BATCH, lr, path="diffusion", seed=seed)
+    found["exact if matched"] = above(log_density(matched, test), test)
     return found
 
 
@@ -310,7 +357,7 @@ def after(name: str, x: Tensor, test: Tensor, steps: int, seed: int) -> dict[str
         elif not isinstance(model, GAN):
             found["exact"] = above(log_density(model, test), test)
         if isinstance(model, Diffusion):
-            found |= of_equation(model, x, test)
+            found |= of_equation(model, x, test, steps, seed)
     return found | {"kept": history.best_step / steps}  # the moment of training whose weights the model has
 
 
@@ -326,7 +373,17 @@ def longer(x: Tensor, test: Tensor, times: float = TIMES, seeds: Iterable[int] =
         {"model": name, "steps": steps[name]} | {key: rounded([each[key] for each in found]) for key in found[0]}
         for name, found in runs.items()
     ]
-    return {"command": f"{COMMAND} --longer", "times": times, "results": rows}
+    return {"command": f"{COMMAND} --longer", "times": times, "before": before(x, test, seeds), "results": rows}
+
+
+def before(x: Tensor, test: Tensor, seeds: Iterable[int]) -> dict[str, list[float]]:
+    """What `of_equation` says of the diffusion with the steps of the plain run."""
+    rival, runs = RIVALS["diffusion"], []
+    for seed in seeds:
+        model, *_ = run(rival, x, rival.steps, seed)
+        with torch.no_grad():
+            runs.append(of_equation(model, x, test, rival.steps, seed))
+    return {key: rounded([each[key] for each in runs]) for key in runs[0]}
 
 
 def main() -> None:

@@ -1,13 +1,30 @@
 """What notebook 12a compares is comparable: the same size, the same seconds, and files that belong together."""
 
 import math
+from dataclasses import replace
+
+import pytest
+import torch
 
 from flowlib.course import stored
 from flowlib.course.formulas.nb12a import failed
-from flowlib.models import rivals_plane
+from flowlib.models import Diffusion, rivals_plane
 from flowlib.models.checkpoint import FOLDER
 from tools.families import parameters
-from tools.rivals_plane import COMMAND, FEW, RIVALS, ROWS, SEEDS, TEST, TIMES, TRUTH, longer
+from tools.rivals_plane import (
+    COMMAND,
+    FEW,
+    NOISE,
+    RIVALS,
+    ROWS,
+    SEEDS,
+    TEST,
+    TIMES,
+    TRUTH,
+    before,
+    exact_velocity,
+    longer,
+)
 
 FOUND = stored("rivals_plane")
 PLAIN = {row["model"]: row for row in FOUND["results"]}
@@ -51,12 +68,37 @@ def test_the_longer_run_is_of_all_rivals_with_so_many_times_the_steps() -> None:
     assert min(LONGER["flow"]["exact"] + LONGER["diffusion"]["exact"] + LONGER["VAE"]["exact of some"]) > 0
 
 
-def test_a_longer_run_of_no_length_writes_what_the_stored_one_has() -> None:
+def test_a_longer_run_of_no_length_writes_what_the_stored_one_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = replace(RIVALS["diffusion"], steps=3)
+    with monkeypatch.context() as patch:
+        patch.setitem(RIVALS, "diffusion", short)
+        said = before(TRUTH.sample(ROWS, seed=1), TRUTH.sample(TEST, seed=2), seeds=[0])
+    assert said.keys() == FOUND["longer"]["before"].keys()
+    monkeypatch.setattr("tools.rivals_plane.before", lambda *_: said)
     found = longer(TRUTH.sample(ROWS, seed=1), TRUTH.sample(TEST, seed=2), times=0.005, seeds=[0])
     assert found.keys() == FOUND["longer"].keys()
     for row, there in zip(found["results"], FOUND["longer"]["results"], strict=True):
         assert row.keys() == there.keys() and row["model"] == there["model"]
         assert row["steps"] == round(0.005 * PLAIN[row["model"]]["steps"])
+
+
+def test_the_exact_velocity_is_that_of_the_score() -> None:
+    """E[ε | x] = −cos φ ∇ log p_t(x), by autograd of the mixture that the ring is at time t."""
+    flow = Diffusion(2, hidden=[4], steps=2).double().flow
+    units = flow.transform.layers()[1]
+    units.standard.learn(TRUTH.sample(ROWS, seed=1).double())
+    x = torch.randn(50, 2, dtype=torch.double, requires_grad=True)
+    t = torch.linspace(0.01, 0.95, 50, dtype=torch.double).unsqueeze(1)
+    sin, cos = (0.5 * math.pi * t).sin(), (0.5 * math.pi * t).cos()
+    centres = TRUTH.centres.double()
+    scales = units.inverse(centres + NOISE)[0] - units.inverse(centres)[0]  # (8, 2)
+    middles = sin.unsqueeze(1) * units.inverse(centres)[0]  # (50, 8, 2)
+    variances = (sin.unsqueeze(1) * scales) ** 2 + cos.unsqueeze(1) ** 2
+    log_p = (-0.5 * ((x.unsqueeze(1) - middles) ** 2 / variances + variances.log()).sum(-1)).logsumexp(-1)
+    (score,) = torch.autograd.grad(log_p.sum(), x)
+    noise = -cos * score
+    velocity = 0.5 * math.pi * (cos * (x - cos * noise) / sin - sin * noise)
+    assert torch.allclose(exact_velocity(flow, t, x), velocity, rtol=1e-9, atol=1e-9)
 
 
 def test_the_stored_samples_are_small_and_whole() -> None:
