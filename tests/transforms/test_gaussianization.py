@@ -87,6 +87,17 @@ def test_a_covariance_of_few_rows_is_shrunk() -> None:
     own = (0.5 * z.square().sum(-1) - log_det).mean()
     assert own < 0.5 * fresh.square().sum(-1).mean() + 5.0  # unshrunk it is 15 to 70
     assert gaussian_score(fresh, shrunk(x[:9].T.cov(), 0.0)) == -torch.inf
+    assert gaussian_score(fresh, shrunk(x[:9].T.cov(), 0.01)).isfinite()
+
+
+def test_a_column_that_is_there_twice_is_shrunk_on_every_machine() -> None:
+    """Whether rounding leaves the last pivot of a singular covariance above zero differs from machine to machine."""
+    for seed in range(20):
+        x = torch.randn(50, 3, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+        x = torch.cat([x, x[:, :1] + x[:, 1:2]], 1)
+        assert gaussian_score(x, shrunk(x.T.cov(), 0.0)) == -torch.inf
+        near = x + 1e-4 * torch.randn(50, 4, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+        assert gaussian_score(near, shrunk(near.T.cov(), 0.0)).isfinite()  # 1 − R² is some 1e-8
 
 
 @pytest.mark.parametrize("directions", ["random", "pca", "sliced"])
