@@ -177,11 +177,10 @@ def shrunk(covariance: Tensor, share: float) -> Tensor:
 def gaussian_score(offsets: Tensor, covariance: Tensor) -> Tensor:
     """The sum of log N(offset; 0, covariance) without its constant; −inf where the covariance is singular: ().
 
-    It is where a column is a sum of those before it up to rounding, whether Cholesky's algorithm sees that or not.
+    It is where 1 − R² of a column, given those before it, is rounding, whether Cholesky's algorithm fails there or not.
     """
     factor, failed = torch.linalg.cholesky_ex(covariance)
-    apart = factor.diagonal().square() / covariance.diagonal()  # 1 − R² of each column, given those before it
-    if failed or apart.min() < 100 * len(apart) * torch.finfo(apart.dtype).eps:
+    if failed or (factor.diagonal().square() < 2e-14 * len(factor) * covariance.diagonal()).any():  # float64
         return torch.tensor(-torch.inf, dtype=offsets.dtype)
     z = torch.linalg.solve_triangular(factor, offsets.T, upper=False)
     return (-0.5 * z.square().sum() - len(offsets) * factor.diagonal().log().sum()).cpu()
