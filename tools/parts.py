@@ -7,4 +7,4 @@ from pathlib import Path
 def write_parts(path: Path, parts: dict, indent: int | None = None) -> None:
     """Written to the file beside the parts of other names that are there already."""
     there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps(there | parts, indent=indent) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(there | parts, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -48,6 +48,7 @@ from flowlib.training import (
     precision_recall,
     sliced_wasserstein,
 )
+from flowlib.training.matching import diffusion
 from tools.families import OUT as FAMILIES_OUT
 from tools.families import cpu_seconds, parameters
 from tools.parts import write_parts
@@ -304,7 +305,7 @@ def exact_velocity(flow: Flow, t: Tensor, x: Tensor) -> Tensor:
     shares = (-0.5 * apart.square() / variances.unsqueeze(1)).sum(-1).softmax(-1)
     ends = centres + apart * (sin * deviations.square() / variances).unsqueeze(1)  # E[u | x_t, mode], (n, modes, 2)
     u = (shares.unsqueeze(-1) * ends).sum(1)
-    return 0.5 * math.pi * (cos * u - sin * (x - sin * u) / cos)
+    return diffusion(t, (x - sin * u) / cos, u)[1]
 
 
 def velocity_error(model: Diffusion, x: Tensor, low: float, high: float) -> dict[str, float]:
@@ -315,7 +316,7 @@ def velocity_error(model: Diffusion, x: Tensor, low: float, high: float) -> dict
     for each in reversed(units):
         u = each.inverse(u)[0]
     t = low + (high - low) * torch.rand(len(u), 1, generator=generator)
-    path = (0.5 * math.pi * t).cos() * torch.randn(u.shape, generator=generator) + (0.5 * math.pi * t).sin() * u
+    path, _ = diffusion(t, torch.randn(u.shape, generator=generator), u)
     with torch.enable_grad():
         path.requires_grad_()
         true = exact_velocity(model.flow, t, path)

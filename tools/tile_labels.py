@@ -10,7 +10,6 @@ defect, and a photograph has the score of its worst pixel. The areas are of the 
 """
 
 import argparse
-import json
 from collections.abc import Callable
 
 import torch
@@ -21,7 +20,8 @@ from flowlib.datasets import Inspection, magnetic_tiles, split_by_group
 from flowlib.models import Scores, efficientnet_lite0
 from flowlib.models.anomaly_baselines import aligned
 from flowlib.models.features import level
-from tools.tiles import BLOCKS, FLIPS, OUT, SIZE, by_kind, measures, write
+from tools.parts import write_parts
+from tools.tiles import BLOCKS, FLIPS, OUT, SIZE, by_kind, kinds_of, measures
 
 FOLDS, BATCH, STEPS, LR, DECAY = 5, 32, 500, 2e-3, 1e-2
 
@@ -30,7 +30,7 @@ def dealt(data: Inspection, seed: int = 0) -> Tensor:
     """The fifth that each photograph is in, (n,): whole tiles, and those of each kind of defect in turns."""
     generator, fold, turn = torch.Generator().manual_seed(seed), torch.zeros(len(data), dtype=torch.long), 0
     tiles = data.groups.unique()
-    kinds = torch.stack([data.labels[data.groups == tile].max() for tile in tiles])
+    kinds = kinds_of(data, tiles)
     for kind in kinds.unique():
         own = tiles[kinds == kind]
         for tile in own[torch.randperm(len(own), generator=generator)]:
@@ -115,7 +115,7 @@ def main() -> None:
         of_test = Scores(scores.images[test], scores.pixels[test])
         labels.append({"of": name, **measures(of_test, data, test), "by_kind": by_kind(of_test.images, data, test)})
         print(labels[-1], flush=True)
-        write(json.loads(OUT.read_text(encoding="utf-8")) | {"labels": labels})
+        write_parts(OUT, {"labels": labels}, indent=1)
 
 
 if __name__ == "__main__":

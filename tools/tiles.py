@@ -19,7 +19,6 @@ it scores lowest, with its mask and its map (grey from the median of normal pixe
 
 import argparse
 import base64
-import json
 import time
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from flowlib.models import (
 )
 from flowlib.models.anomaly import GaussianPixels, blown_up
 from flowlib.training import PixelTest, auroc, fit, interval, threshold
+from tools.parts import write_parts
 
 OUT = Path(__file__).resolve().parent.parent / "notebooks" / "data" / "tiles.json"
 FLIPS = ((), (-1,), (-2,), (-2, -1))
@@ -48,11 +48,16 @@ CHOICES = [(128, 5, False), (128, 11, False), (192, 11, False), (192, 11, True),
 Maps = list[Tensor]
 
 
+def kinds_of(data: Inspection, tiles: Tensor) -> Tensor:
+    """The kind of defect that each tile has on any photograph, 0 for none: (m,) -> (m,)."""
+    return torch.stack([data.labels[data.groups == tile].max() for tile in tiles])
+
+
 def development(data: Inspection, seed: int = 0) -> Tensor:
     """The rows of tiles that settings were chosen on, a third of the tiles of each kind of defect: (n,) bool."""
     generator, chosen = torch.Generator().manual_seed(seed), []
     defective = data.groups[data.anomalous].unique()
-    kind = torch.stack([data.labels[data.groups == tile].max() for tile in defective])
+    kind = kinds_of(data, defective)
     for each in kind.unique():
         tiles = defective[kind == each]
         chosen.append(tiles[torch.randperm(len(tiles), generator=generator)][: len(tiles) // 3])
@@ -186,18 +191,13 @@ def choose(data: Inspection) -> list[dict]:
     return rows
 
 
-def write(found: dict) -> None:
-    OUT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--choose", action="store_true", help="the development alone")
     torch.set_num_threads(1)
     started, data = time.process_time(), magnetic_tiles()
-    found = json.loads(OUT.read_text(encoding="utf-8"))
     if parser.parse_args().choose:
-        write(found | {"choices": choose(data)})
+        write_parts(OUT, {"choices": choose(data)}, indent=1)
         return
     features = efficientnet_lite0(SIZE, BLOCKS, leveled=True)
     every = [features(data.images.flip(dims) if dims else data.images) for dims in FLIPS]
@@ -206,14 +206,14 @@ def main() -> None:
     order = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))
     held = data.train & torch.isin(data.groups, tiles[order[: len(tiles) // 8]])
     published = data.train & ~held, held, ~data.train
-    found |= {"steps": STEPS, "batch": BATCH, "couplings": COUPLINGS, "width": WIDTH}
+    settings = {"steps": STEPS, "batch": BATCH, "couplings": COUPLINGS, "width": WIDTH}
     for name, split in (("tiles", honest), ("published", published)):
-        found[name], scores, alarm = compared(data, every, *split)
+        found, scores, alarm = compared(data, every, *split)
         if name == "tiles":
-            found[name]["shown"] = shown(scores, alarm, data, split[-1])
-        found["cpu_seconds"] = round(time.process_time() - started)
-        write(found)
-        print(name, found["cpu_seconds"], "CPU seconds", flush=True)
+            found["shown"] = shown(scores, alarm, data, split[-1])
+        seconds = round(time.process_time() - started)
+        write_parts(OUT, {**settings, name: found, "cpu_seconds": seconds}, indent=1)
+        print(name, seconds, "CPU seconds", flush=True)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ STATES: dict[str, Callable[[PixelFlow], PixelFlow]] = {
     "mixed precision": in_mixed_precision,
     "compiled": compiled,
 }
+# a copy is not compiled; on some machines a graph that was taken rounds otherwise, by 2.4e-7 in planar flows
+ROUNDING = {state: 1e-5 if state == "compiled" else 0.0 for state in STATES}
 WAYS: dict[str, Callable[[PixelFlow], PixelFlow]] = {
     "deepcopy": copy.deepcopy,
     "pickle": lambda model: pickle.loads(pickle.dumps(model)),
@@ -98,10 +100,10 @@ EACH = [(name, state) for name in [*ALL, *SMALL] for state in STATES if state !=
 @pytest.mark.parametrize(("name", "state"), EACH)
 def test_a_copy_answers_with_its_own_weights(name: str, state: str, way: str) -> None:
     model = STATES[state](make(name))
-    rounding = 1e-5 if state == "compiled" else 0.0  # a taken graph rounds as the copy does on some machines only
     other, before = WAYS[way](model), answers(model)
-    assert same(answers(other), before, rounding)
+    copied = answers(other)
+    assert same(copied, before, ROUNDING[state])
     moved(model)
-    assert same(answers(other), before, rounding) and not same(answers(model), before, 1e-3)
+    assert same(answers(other), copied) and not same(answers(model), before, 1e-3)
     other.load_state_dict(model.state_dict())
-    assert same(answers(other), answers(model), rounding)
+    assert same(answers(other), answers(model), ROUNDING[state])
